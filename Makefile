@@ -1,0 +1,55 @@
+# `make help` lists the verbs. Everything they need is set up in .venv and in the
+# cache directory; nothing has to be installed by hand.
+
+UV_VERSION := 0.13.9
+VENV := .venv
+UV := $(VENV)/bin/uv
+PYTHON ?= python3
+# Workers of the fast tier.
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
+PYTEST := $(VENV)/bin/python -m pytest
+export UV_PROJECT_ENVIRONMENT := $(VENV)
+export PATH := $(abspath $(VENV))/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the verbs
+	@grep --no-filename --extended-regexp '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand --tabs=16
+
+$(UV):
+	@scripts/bootstrap.sh $(PYTHON) $(VENV) $(UV_VERSION)
+
+$(VENV)/.copier: uv.lock pyproject.toml | $(UV)
+	@$(UV) sync --quiet --locked --inexact
+	@touch $@
+
+$(VENV)/.test: uv.lock pyproject.toml | $(UV)
+	@$(UV) sync --quiet --locked --all-groups --inexact
+	@touch $@ $(VENV)/.copier
+
+.PHONY: new
+new: $(VENV)/.copier ## Scaffold a service: make new DEST=../payments [DEFAULTS=1] [DATA="language=go …"]
+	@test -n "$(DEST)" || { echo 'new: say where: make new DEST=../payments' >&2; exit 2; }
+	@scripts/new.sh $(VENV)/bin/copier "$(DEST)" $(if $(DEFAULTS),--defaults) $(foreach answer,$(DATA),--data $(answer))
+
+.PHONY: lint
+lint: $(VENV)/.test ## Lint this repository
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/shellcheck .ci/run scripts/*.sh template/ci/*.sh
+
+.PHONY: test-fast
+test-fast: lint ## Run the fast tier: renders, answers, lint, updates, conformance
+	$(PYTEST) --numprocesses $(JOBS) tests/scaffold tests/conformance tests/contract
+
+.PHONY: test-image
+test-image: $(VENV)/.test ## Run the image tier: real images, built and run
+	$(PYTEST) tests/image
+
+.PHONY: test
+test: test-fast test-image ## Run every test
+
+.PHONY: clean
+clean: ## Remove what the tests and tools left in the checkout
+	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .mypy_cache .hypothesis

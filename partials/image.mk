@@ -1,0 +1,23 @@
+.PHONY: image
+image: ## Build the release image
+	ci/engine.sh build release $(IMAGE):$(VERSION) $(IMAGE_ARGS)
+
+.PHONY: debug-image
+debug-image: ## Build the debug image: the release image and a shell
+	ci/engine.sh build debug $(IMAGE):$(VERSION)-debug $(IMAGE_ARGS)
+
+.PHONY: run
+run: image ## Run the release image on http://localhost:8080, hardened as in production
+	ci/engine.sh run $(IMAGE):$(VERSION) $(PORT)
+
+.PHONY: shell
+shell: debug-image ## Open a shell in the debug image
+	ci/engine.sh shell $(IMAGE):$(VERSION)-debug
+
+.PHONY: verify
+verify: ## Check the repository against the decision records and guidelines
+	python3 ci/conformance repo
+
+.PHONY: update
+update: ## Bring in the newest release of the service template
+	ci/update.sh

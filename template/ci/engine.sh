@@ -1,0 +1,128 @@
+#!/bin/sh
+# Builds and runs the service's images with the container engine that works on
+# this machine: docker (with a daemon and buildx), podman or buildah. Set
+# ENGINE=docker|podman|buildah to insist on one. The Makefile calls it.
+set -eu
+
+usage() {
+  cat >&2 <<'USAGE'
+usage: ci/engine.sh which
+       ci/engine.sh build TARGET IMAGE [BUILD_ARG=VALUE ...]
+       ci/engine.sh run IMAGE [PORT]
+       ci/engine.sh shell IMAGE
+USAGE
+  exit 2
+}
+
+# Says why ENGINE $1 cannot be used; says nothing when it can.
+reason_against() {
+  if ! command -v "$1" >/dev/null 2>&1; then
+    echo "not installed"
+  elif [ "$1" = docker ] && ! docker info >/dev/null 2>&1; then
+    echo "the client is installed, but no daemon answers (docker info)"
+  elif [ "$1" = docker ] && ! docker buildx version >/dev/null 2>&1; then
+    echo "the buildx plugin is missing (docker buildx version)"
+  elif [ "$1" != docker ] && ! "$1" info >/dev/null 2>&1; then
+    echo "installed, but '$1 info' fails"
+  fi
+}
+
+choose_engine() {
+  case ${ENGINE:-} in
+    '') candidates='docker podman buildah' ;;
+    docker | podman | buildah) candidates=$ENGINE ;;
+    *)
+      echo "ENGINE: got \"$ENGINE\", want docker, podman or buildah" >&2
+      exit 2
+      ;;
+  esac
+  report=''
+  for candidate in $candidates; do
+    reason=$(reason_against "$candidate")
+    if [ -z "$reason" ]; then
+      echo "$candidate"
+      return
+    fi
+    report="$report
+  $candidate: $reason"
+  done
+  echo "no container engine works on this machine:$report
+Start the docker daemon, or install podman (apt-get install podman)." >&2
+  exit 1
+}
+
+# The words of image $2's $1 (Entrypoint or Cmd) in buildah's storage, one a line.
+buildah_config() {
+  buildah inspect --type image --format "{{range .OCIv1.Config.$1}}{{println .}}{{end}}" "$2"
+}
+
+# buildah runs commands in a working container; leaves its name in $container.
+buildah_from() {
+  container=$(buildah from --pull=false "$1")
+  trap 'buildah rm "$container" >/dev/null' EXIT
+}
+
+[ $# -ge 1 ] || usage
+command=$1
+shift
+engine=$(choose_engine)
+
+case $command in
+  which)
+    echo "$engine"
+    ;;
+  build)
+    [ $# -ge 2 ] || usage
+    target=$1
+    image=$2
+    shift 2
+    # Each NAME=VALUE becomes --build-arg NAME=VALUE; the loop turns "$@" over once.
+    for argument in "$@"; do
+      set -- "$@" --build-arg "$argument"
+      shift
+    done
+    # buildah resolves FROM ${DEBUG_FROM} to a stage only when it is passed.
+    set -- --file image/Dockerfile --target "$target" --tag "$image" \
+      --build-arg DEBUG_FROM=release "$@" .
+    case $engine in
+      docker) docker buildx build --load "$@" ;;
+      # The docker format keeps HEALTHCHECK, which the OCI format has no place for.
+      podman) podman build --format docker "$@" ;;
+      buildah) buildah build --format docker "$@" ;;
+    esac
+    ;;
+  run)
+    [ $# -ge 1 ] || usage
+    image=$1
+    port=${2:-8080}
+    echo "http://localhost:$port/livez (Ctrl-C stops the service)" >&2
+    if [ "$engine" = buildah ]; then
+      buildah_from "$image"
+      # shellcheck disable=SC2046 # one word a line, by construction
+      buildah run --cap-drop all --env "PORT=$port" "$container" -- \
+        $(buildah_config Entrypoint "$image") $(buildah_config Cmd "$image")
+    else
+      tty=''
+      [ -t 0 ] && tty='--tty --interactive'
+      # shellcheck disable=SC2086 # no word, or two
+      exec "$engine" run --rm $tty --read-only --cap-drop all \
+        --security-opt no-new-privileges --publish "$port:8080" "$image"
+    fi
+    ;;
+  shell)
+    [ $# -eq 1 ] || usage
+    if [ "$engine" = buildah ]; then
+      buildah_from "$1"
+      buildah run --terminal --cap-drop all "$container" -- /busybox/sh
+    else
+      tty=''
+      [ -t 0 ] && tty='--tty'
+      # shellcheck disable=SC2086 # no word, or one
+      exec "$engine" run --rm --interactive $tty --read-only --cap-drop all \
+        --security-opt no-new-privileges "$1" /busybox/sh
+    fi
+    ;;
+  *)
+    usage
+    ;;
+esac
