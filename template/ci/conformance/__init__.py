@@ -1,0 +1,1 @@
+"""Conformance checks of the platform: `python3 ci/conformance --help`."""

@@ -1,0 +1,12 @@
+"""Entry point of `python3 ci/conformance`; needs Python 3.9 or newer and no install."""
+
+import os
+import sys
+
+sys.dont_write_bytecode = True  # the directory holds exactly the files that the lock names
+sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+from conformance.cli import main  # noqa: E402
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""The command line: `image`, `repo`, `list`, `explain`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from . import language, oci, report
+from .model import Finding, Result, Unusable, printable
+from .registry import CHECKS
+
+if TYPE_CHECKING:
+    from .content import Inspector
+    from .rootfs import RootFS
+
+PASS, FINDINGS, UNUSABLE = 0, 1, 2
+OWN_REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+        sys.stdout.flush()
+        return code
+    except Unusable as error:
+        print(f"conformance: {error}", file=sys.stderr)
+        return UNUSABLE
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FINDINGS
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="conformance",
+        description="Checks a service's repository and its images against the platform's decisions.",
+        epilog="exit code: 0 no finding, 1 findings, 2 the input cannot be checked",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    image = commands.add_parser(
+        "image", help="check a built image", description="Checks a built image without running it."
+    )
+    image.add_argument("file", metavar="FILE", help="OCI layout (directory or tar) or docker archive")
+    image.add_argument("--twin", metavar="RELEASE", help="FILE is the debug image of this release image")
+    image.add_argument("--debug", action="store_true", help="FILE is a debug image: /busybox is allowed")
+    image.add_argument(
+        "--language", choices=("go", "rust", "java", "python", "node"), help="default: told from the repository"
+    )
+    image.add_argument("--platform", metavar="OS/ARCH", help="which image of an index; default: this machine's")
+    image.add_argument(
+        "--repo", metavar="DIR", default=OWN_REPOSITORY, help="the service's repository; default: the tool's own"
+    )
+    image.add_argument(
+        "--max-bytes", metavar="N", type=_size, default=oci.Limits.unpacked, help="refuse an image that unpacks to more"
+    )
+    image.add_argument("--strict", action="store_true", help="empty labels are findings too")
+    _add_format(image)
+    image.set_defaults(run=_image)
+
+    return parser
+
+
+def _add_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--format", choices=report.FORMATS, default="text", help="gitlab: a code-quality report")
+
+
+def _size(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,15}", text):
+        raise argparse.ArgumentTypeError(f'got "{text}", want a number of bytes')
+    return int(text)
+
+
+def _image(options: argparse.Namespace) -> int:
+    from . import image_checks, twin_checks
+    from .content import Inspector
+    from .rootfs import RootFS
+
+    chosen = options.language or language.detect(options.repo)
+    if chosen is None:
+        raise Unusable(f"cannot tell the service's language from {options.repo}: pass --language")
+    limits = oci.Limits(unpacked=options.max_bytes)
+    debug = bool(options.debug or options.twin)
+    with _open(options.file, options.platform, limits) as image:
+        rootfs = RootFS()
+        checked = [check for check in CHECKS if check.startswith("IMG")]
+        findings: list[Finding] = []
+        if options.twin:
+            with _open(options.twin, options.platform, limits) as release:
+                common = twin_checks.common_layers(image, release)
+                _read(options.file, image, rootfs, Inspector(), common)
+                findings += twin_checks.run(image, release, rootfs)
+            checked += [check for check in CHECKS if check.startswith("TWN")]
+        else:
+            _read(options.file, image, rootfs, Inspector(), None)
+        findings += image_checks.ImageChecks(image, rootfs, chosen, debug, options.strict).run()
+    subject = f"{options.file} ({image.platform})"
+    result = Result(subject, sorted(findings, key=lambda item: (item.check, item.path)), checked)
+    print(report.render([result], options.format))
+    return FINDINGS if result.open_findings else PASS
+
+
+def _open(path: str, platform: str | None, limits: oci.Limits) -> oci.Image:
+    try:
+        return oci.open_image(path, platform, limits)
+    except Unusable as error:
+        raise Unusable(f"{printable(path)}: {error}") from None
+
+
+def _read(path: str, image: oci.Image, rootfs: RootFS, inspector: Inspector, record_from: int | None) -> None:
+    try:
+        rootfs.apply(image, inspector, record_from)
+    except Unusable as error:
+        raise Unusable(f"{printable(path)}: {error}") from None
+    except OSError as error:
+        raise Unusable(f"{printable(path)}: cannot read it: {error.strerror}") from None

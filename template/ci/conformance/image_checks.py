@@ -1,0 +1,334 @@
+"""The checks on one image, release or debug."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from .content import INTERPRETER, PACKAGE_MANAGER, SHELL, program_by_name
+from .model import Finding, printable
+from .oci import Image
+from .registry import CHECKS
+from .rootfs import Node, RootFS
+from .secrets_in_files import secret_setting, secrets_in_line
+from .tarstream import CHAR, DIRECTORY, FILE, SYMLINK
+
+LANGUAGES = ("go", "rust", "java", "python", "node")
+REQUIRED_LABELS = ("title", "version", "revision", "created", "source", "base.name", "base.digest")
+NEVER_EMPTY_LABELS = ("title", "version")
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+_OWN_RUNTIME = {"java": "java", "python": "python", "node": "node"}
+_PROGRAM_CHECKS = {SHELL: "IMG-001", PACKAGE_MANAGER: "IMG-002", INTERPRETER: "IMG-003"}
+_DEVELOPMENT_MODULES = {"jdk.compiler": "javac", "jdk.jshell": "jshell"}
+_CA_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
+_PACKAGED = (
+    ("pip", re.compile(r"(?P<dir>.*/(?:site|dist)-packages/pip)/__init__\.py")),
+    ("pip", re.compile(r"(?P<dir>.*/ensurepip/_bundled/pip-[^/]*\.whl)")),
+    ("pip", re.compile(r"(?P<dir>.*/python-wheels/pip-[^/]*\.whl)")),
+    ("", re.compile(r"(?P<dir>.*/node_modules/(?P<label>npm|yarn|pnpm|corepack))/package\.json")),
+)
+_PACKAGED_ENDS = ("/pip/__init__.py", ".whl", "/package.json")
+
+
+def finding(check: str, path: str, message: str, fix: str | None = None) -> Finding:
+    return Finding(check, printable(path), message, fix or CHECKS[check].fix)
+
+
+def environment(settings: dict[str, Any]) -> dict[str, str]:
+    pairs = [str(item).partition("=") for item in settings.get("Env") or []]
+    return {name: value for name, _, value in pairs}
+
+
+def command(settings: dict[str, Any], key: str) -> list[str]:
+    value = settings.get(key) or []
+    return [str(word) for word in value] if isinstance(value, list) else [str(value)]
+
+
+@dataclass
+class _Program:
+    """A program that should not be there, and all its names."""
+
+    kind: str
+    label: str
+    paths: list[str] = field(default_factory=list)
+    by_content: bool = False
+
+
+@dataclass
+class ImageChecks:
+    """One image, flattened, and the checks on it."""
+
+    image: Image
+    rootfs: RootFS
+    language: str
+    debug: bool = False
+    strict: bool = False
+
+    def run(self) -> Iterator[Finding]:
+        yield from self._programs()
+        yield from self._modes()
+        yield from self._user()
+        yield from self._start()
+        yield from self._exec_form()
+        yield from self._certificates()
+        yield from self._secret_files()
+        yield from self._secret_values()
+        yield from self._labels()
+
+    # IMG-001, IMG-002, IMG-003
+
+    def _programs(self) -> Iterator[Finding]:
+        found: dict[object, _Program] = {}
+        start = self._start_path()
+        for path, node in self.rootfs.walk():
+            if self._is_tool(path):
+                continue
+            if path.endswith(_PACKAGED_ENDS):
+                self._packaged(path, found)
+            if node.kind == FILE and node.facts is not None:
+                if node.facts.kind:
+                    known = found.setdefault(id(node), _Program(node.facts.kind, node.facts.program))
+                    known.kind, known.label, known.by_content = node.facts.kind, node.facts.program, True
+                    known.paths.append(path)
+                    continue
+                for module in node.facts.modules:
+                    if module in _DEVELOPMENT_MODULES:
+                        label = _DEVELOPMENT_MODULES[module]
+                        found[(path, module)] = _Program(INTERPRETER, label, [f"{path} (module {module})"], True)
+            self._named(path, node, start, found)
+        for program in found.values():
+            if program.kind == INTERPRETER and program.label == _OWN_RUNTIME.get(self.language):
+                continue
+            yield self._program_finding(program)
+
+    def _named(self, path: str, node: Node, start: str | None, found: dict[object, _Program]) -> None:
+        if node.kind not in (FILE, SYMLINK):
+            return
+        named = program_by_name(path.rpartition("/")[2])
+        if named is None:
+            return
+        target, real = node, path
+        if node.kind == SYMLINK:
+            resolved, real_path = self.rootfs.resolve(path), self.rootfs.real_path(path)
+            if resolved is None or real_path is None or self._is_tool(real_path):
+                return
+            target, real = resolved, real_path
+        if target.kind != FILE or not target.mode & 0o111:
+            return
+        if real == start and (target.facts is None or not target.facts.kind):
+            return  # the service itself may have any name
+        if target.facts is not None and target.facts.kind:
+            program = found.setdefault(id(target), _Program(target.facts.kind, target.facts.program, [], True))
+        else:
+            program = found.setdefault(id(target), _Program(*named))
+        program.paths.append(path)
+
+    @staticmethod
+    def _packaged(path: str, found: dict[object, _Program]) -> None:
+        for label, pattern in _PACKAGED:
+            match = pattern.fullmatch(path)
+            if match:
+                name = label or match.group("label")
+                found[match.group("dir")] = _Program(PACKAGE_MANAGER, name, [match.group("dir")])
+
+    @staticmethod
+    def _program_finding(program: _Program) -> Finding:
+        shown, *others = sorted(program.paths, key=lambda path: (path.count("/"), path))
+        name = shown.rpartition("/")[2]
+        what = f"{program.label} ({program.kind})"
+        if program.by_content and program.label not in name and program.kind == SHELL:
+            what += " under another name"
+        if others:
+            what += ", also as " + ", ".join(printable(path) for path in others[:3])
+            what += f" and {len(others) - 3} more" if len(others) > 3 else ""
+        return finding(_PROGRAM_CHECKS[program.kind], shown, what)
+
+    def _is_tool(self, path: str) -> bool:
+        return self.debug and (path == "/busybox" or path.startswith("/busybox/"))
+
+    # IMG-004, IMG-005
+
+    def _modes(self) -> Iterator[Finding]:
+        seen: set[int] = set()
+        for path, node in self.rootfs.walk():
+            if id(node) in seen:
+                continue
+            if node.kind == FILE and (node.mode & 0o6000 or node.capabilities):
+                seen.add(id(node))
+                bits = [word for bit, word in ((0o4000, "setuid"), (0o2000, "setgid")) if node.mode & bit]
+                bits += ["with file capabilities"] if node.capabilities else []
+                yield finding(
+                    "IMG-004", path, f"{' and '.join(bits)} (mode {node.mode:04o}, owner {node.uid}:{node.gid})"
+                )
+            if (
+                node.mode & 0o002
+                and node.kind not in (SYMLINK, CHAR)
+                and not (node.kind == DIRECTORY and node.mode & 0o1000)
+            ):
+                seen.add(id(node))
+                yield finding("IMG-005", path, f"a {node.kind} that everyone can write (mode {node.mode:04o})")
+
+    # IMG-006
+
+    def _user(self) -> Iterator[Finding]:
+        user = str(self.image.settings.get("User") or "")
+        name = user.partition(":")[0]
+        if not user:
+            yield finding("IMG-006", "config", "no USER, so the service runs as root")
+        elif not re.fullmatch(r"[0-9]+(?::[0-9]+)?", user):
+            yield finding("IMG-006", "config", f'USER is "{printable(user)}", expected numbers')
+        elif int(name) == 0:
+            yield finding("IMG-006", "config", f'USER is "{printable(user)}", which is root')
+
+    # IMG-007
+
+    def _start(self) -> Iterator[Finding]:
+        settings = self.image.settings
+        words = command(settings, "Entrypoint") + command(settings, "Cmd")
+        if not words:
+            yield finding("IMG-007", "config", "neither ENTRYPOINT nor CMD", "name the service in ENTRYPOINT")
+            return
+        if not self._goes_through_shell(words):
+            yield from self._runnable(words[0], "the start command")
+        test = command(settings.get("Healthcheck") or {}, "Test")
+        if len(test) > 1 and test[0] == "CMD" and test[1] != words[0]:
+            yield from self._runnable(test[1], "the healthcheck command")
+
+    def _runnable(self, program: str, what: str) -> Iterator[Finding]:
+        path = self._find(program)
+        if path is None:
+            yield finding("IMG-007", program, f"{what} is not in the image")
+            return
+        trail = self.rootfs.trail(path) or []
+        node = trail.pop()
+        if node.kind != FILE:
+            yield finding("IMG-007", program, f"{what} is a {node.kind}, not a file")
+        elif not self._may_execute(node):
+            owner = f"mode {node.mode:04o}, owner {node.uid}:{node.gid}"
+            yield finding("IMG-007", program, f"{what} is not executable for the image's user ({owner})")
+        elif not all(self._may_execute(directory) for directory in trail):
+            yield finding("IMG-007", program, f"{what} is in a directory that the image's user cannot enter")
+        elif node.facts is not None and node.facts.interpreter:
+            loader = self.rootfs.resolve(node.facts.interpreter)
+            if loader is None or loader.kind != FILE:
+                yield finding(
+                    "IMG-007",
+                    program,
+                    f"{what} needs {printable(node.facts.interpreter)}, which is not in the image",
+                    "take a base that has it, or link the program statically",
+                )
+
+    def _start_path(self) -> str | None:
+        words = command(self.image.settings, "Entrypoint") + command(self.image.settings, "Cmd")
+        path = self._find(words[0]) if words else None
+        return self.rootfs.real_path(path) if path else None
+
+    def _find(self, program: str) -> str | None:
+        """Look a program up as the runtime does: from the working directory, or along PATH."""
+        directory = str(self.image.settings.get("WorkingDir") or "/")
+        if "/" in program:
+            path = posixpath.join(directory, program)
+            return path if self.rootfs.resolve(path) else None
+        for place in environment(self.image.settings).get("PATH", DEFAULT_PATH).split(":"):
+            path = posixpath.join(directory, place, program)
+            node = self.rootfs.resolve(path)
+            if node is not None and node.kind == FILE and node.mode & 0o111:
+                return path
+        return None
+
+    def _may_execute(self, node: Node) -> bool:
+        user, _, group = str(self.image.settings.get("User") or "0").partition(":")
+        if not user.isdigit() or int(user) == 0:
+            return bool(node.mode & 0o111)
+        if node.uid == int(user):
+            return bool(node.mode & 0o100)
+        if node.gid == (int(group) if group.isdigit() else 0):
+            return bool(node.mode & 0o010)
+        return bool(node.mode & 0o001)
+
+    # IMG-008
+
+    def _exec_form(self) -> Iterator[Finding]:
+        settings = self.image.settings
+        words = command(settings, "Entrypoint") or command(settings, "Cmd")
+        if self._goes_through_shell(words):
+            name = "ENTRYPOINT" if settings.get("Entrypoint") else "CMD"
+            yield finding("IMG-008", "config", f"{name} runs {printable(words[0])}")
+        test = command(settings.get("Healthcheck") or {}, "Test")
+        if test[:1] == ["CMD-SHELL"] or (test[:1] == ["CMD"] and self._goes_through_shell(test[1:])):
+            fix = 'write a JSON array: HEALTHCHECK CMD ["/app/service", "healthcheck"]'
+            yield finding("IMG-008", "config", "HEALTHCHECK runs a shell", fix)
+
+    @staticmethod
+    def _goes_through_shell(words: list[str]) -> bool:
+        named = program_by_name(words[0].rpartition("/")[2]) if words else None
+        return named is not None and named[0] == SHELL and "-c" in words[1:3]
+
+    # IMG-009
+
+    def _certificates(self) -> Iterator[Finding]:
+        override = environment(self.image.settings).get("SSL_CERT_FILE")
+        for path in (override, *_CA_BUNDLES):
+            node = self.rootfs.resolve(path) if path else None
+            if node is not None and node.facts is not None and node.facts.certificates:
+                return
+        if self.language == "java":
+            for path, node in self.rootfs.walk():
+                if path.endswith("/lib/security/cacerts") and node.size:
+                    return
+        place = override or _CA_BUNDLES[0]
+        yield finding("IMG-009", place, "no CA certificates")
+
+    # IMG-010, IMG-011
+
+    def _secret_files(self) -> Iterator[Finding]:
+        for secret in self.rootfs.secrets:
+            node = self.rootfs.resolve(secret.path, follow_last=False)
+            deleted = node is None or node.facts is None or node.facts.secret is None
+            where = f" in layer {secret.layer + 1}, though a later layer deletes it" if deleted else ""
+            path = secret.path[: -len("/HEAD")] if secret.path.endswith("/.git/HEAD") else secret.path
+            yield finding("IMG-010", path, secret.what + where)
+
+    def _secret_values(self) -> Iterator[Finding]:
+        reported: set[str] = set()
+        for name, value in environment(self.image.settings).items():
+            reason = secret_setting(name, value)
+            if reason:
+                reported.add(name)
+                yield finding("IMG-011", "config", f"the variable {printable(name)} holds a secret ({reason})")
+        for name, value in self._labels_of_image().items():
+            reason = secret_setting(name, value)
+            if reason:
+                yield finding("IMG-011", "config", f"the label {printable(name)} holds a secret ({reason})")
+        history = self.image.config.get("history")
+        for position, step in enumerate(history if isinstance(history, list) else [], 1):
+            line = str(step.get("created_by") or "") if isinstance(step, dict) else ""
+            for name in secrets_in_line(line):
+                if name not in reported:
+                    reported.add(name)
+                    yield finding("IMG-011", "config", f"history step {position} shows a secret ({printable(name)})")
+
+    # IMG-012
+
+    def _labels_of_image(self) -> dict[str, str]:
+        labels = self.image.settings.get("Labels")
+        return {str(name): str(value) for name, value in labels.items()} if isinstance(labels, dict) else {}
+
+    def _labels(self) -> Iterator[Finding]:
+        labels = self._labels_of_image()
+        for short in REQUIRED_LABELS:
+            name = f"org.opencontainers.image.{short}"
+            if name not in labels:
+                yield finding("IMG-012", "config", f"the label {name} is missing")
+            elif not labels[name].strip() and (self.strict or short in NEVER_EMPTY_LABELS):
+                yield finding("IMG-012", "config", f"the label {name} is empty", "pass its build argument")

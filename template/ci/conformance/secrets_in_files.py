@@ -1,0 +1,97 @@
+"""Secrets, told from names and content. No finding ever repeats a secret."""
+
+from __future__ import annotations
+
+import re
+
+_PRIVATE_KEY = re.compile(
+    rb"^-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----[ \t]*\r?\n"
+    rb"(?:[A-Za-z-]+: ?[^\n]*\n)*\s*[A-Za-z0-9+/=]{16,}",
+    re.MULTILINE,
+)
+_URL_PASSWORD = re.compile(r"://[^/\s:@'\"]{1,200}:[^/\s@'\"${}]{1,200}@")
+_ENV_ASSIGNMENT = re.compile(rb"^\s*(?:export\s+)?[A-Za-z_][A-Za-z0-9_]*\s*=\s*\S", re.MULTILINE)
+_SECRET_NAME = re.compile(
+    r"(?:^|[_.-])(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|SECRETS|TOKEN|AUTHTOKEN|API_?KEY|ACCESS_?KEY|SECRET_?KEY"
+    r"|PRIVATE_?KEY|CREDENTIALS?)(?:$|[_.-])",
+    re.IGNORECASE,
+)
+_POINTER_NAME = re.compile(r"(?:FILE|PATH|DIR|URL|URI|NAME|TTL|EXPIRY|ENABLED|HEADER|TYPE)$", re.IGNORECASE)
+_TOKEN_VALUE = re.compile(
+    r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}|\bgithub_pat_[A-Za-z0-9_]{40}|\bglpat-[A-Za-z0-9_-]{20}"
+    r"|\bxox[abprs]-[A-Za-z0-9-]{10}|\bnpm_[A-Za-z0-9]{36}\b|-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----"
+)
+_ASSIGNED = re.compile(r"(?<![\w$])([A-Za-z_][A-Za-z0-9_.-]*)=(\"[^\"]*\"|'[^']*'|\S+)")
+
+_DOCUMENTS = (".md", ".rst", ".html", ".htm", ".adoc")
+_SAMPLE = re.compile(r"\.(?:example|sample|template|tmpl|dist|defaults?)$")
+_KEY_FILES = frozenset({"id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "id_ecdsa_sk", "id_ed25519_sk"})
+
+
+def secret_in(path: str, text: bytes) -> str | None:
+    """Return what secret the file holds, if it does."""
+    name = path.rpartition("/")[2]
+    if b"PRIVATE KEY" in text and not name.endswith(_DOCUMENTS) and _PRIVATE_KEY.search(text):
+        return "a private key"
+    if name in _KEY_FILES:
+        return "an SSH key"
+    if ("/.git/" in path and path.endswith("/.git/HEAD")) or (name == ".git" and text.startswith(b"gitdir:")):
+        return "a git repository"
+    if (name == ".env" or name.startswith(".env.")) and not _SAMPLE.search(name) and _ENV_ASSIGNMENT.search(text):
+        return "an environment file"
+    rule = _BY_NAME.get(name.lower())
+    if rule and re.search(rule[0], text, re.IGNORECASE | re.MULTILINE):
+        return rule[1]
+    if path.endswith(("/.aws/credentials", "/.aws/config")) and b"aws_secret_access_key" in text.lower():
+        return "AWS credentials"
+    if b"kind: Config" in text and re.search(rb"^\s*(?:token|client-key-data|password): *\S", text, re.MULTILINE):
+        return "a kubeconfig with credentials"
+    if b'"service_account"' in text and b'"private_key"' in text:
+        return "a cloud service account's key"
+    return None
+
+
+_BY_NAME: dict[str, tuple[bytes, str]] = {
+    ".npmrc": (rb"(?:_authToken|_auth|_password)\s*=\s*[^\s$]", "an npm token"),
+    ".yarnrc.yml": (rb"npmAuth(?:Token|Ident):\s*[\"']?[^\s$\"']", "an npm token"),
+    ".netrc": (rb"\bpassword\s+\S", "a .netrc password"),
+    "_netrc": (rb"\bpassword\s+\S", "a .netrc password"),
+    ".pypirc": (rb"^\s*password\s*[=:]\s*\S", "a PyPI password"),
+    ".git-credentials": (rb"://[^/\s:]+:[^/\s@]+@", "git credentials"),
+    ".dockercfg": (rb"\"auth\"\s*:\s*\"[^\"]", "a registry password"),
+    ".dockerconfigjson": (rb"\"auth\"\s*:\s*\"[^\"]", "a registry password"),
+    "config.json": (
+        rb"\"auths\"\s*:\s*\{[^}]*\"(?:auth|password|identitytoken)\"\s*:\s*\"[^\"]",
+        "a registry password",
+    ),
+    "auth.json": (rb"\"auths\"\s*:\s*\{[^}]*\"auth\"\s*:\s*\"[^\"]", "a registry password"),
+    "pip.conf": (rb"://[^/\s:@]+:[^/\s@${]+@", "a package index password"),
+    "pip.ini": (rb"://[^/\s:@]+:[^/\s@${]+@", "a package index password"),
+    "uv.toml": (rb"://[^/\s:@]+:[^/\s@${]+@", "a package index password"),
+    "settings.xml": (rb"<password>\s*[^<\s$]", "a Maven repository password"),
+    "credentials.toml": (rb"^\s*token\s*=\s*\"[^\"]", "a Cargo registry token"),
+    "application_default_credentials.json": (rb"\"(?:refresh_token|private_key)\"", "Google credentials"),
+    ".pgpass": (rb":[^:\s]+$", "a database password"),
+    ".vault-token": (rb"\S", "a Vault token"),
+    ".htpasswd": (rb":\S", "password hashes"),
+}
+
+
+def secret_setting(name: str, value: str) -> str | None:
+    """Return what makes the setting a secret: its name or its value."""
+    plain = value.strip().strip("\"'")
+    if _TOKEN_VALUE.search(plain) or _URL_PASSWORD.search(plain):
+        return "its value looks like a credential"
+    if not plain or re.fullmatch(r"(?:\$.*|true|false|none|null|\d{1,5}|<.*>|/[\w./-]*|\*+)", plain, re.IGNORECASE):
+        return None
+    if _SECRET_NAME.search(name) and not _POINTER_NAME.search(name):
+        return "its name says so"
+    return None
+
+
+def secrets_in_line(line: str) -> list[str]:
+    """Return the names of the secrets that are assigned in a line of a command."""
+    names = [name for name, value in _ASSIGNED.findall(line) if secret_setting(name, value)]
+    if not names and (_TOKEN_VALUE.search(line) or _URL_PASSWORD.search(line)):
+        names.append("a credential")
+    return names
