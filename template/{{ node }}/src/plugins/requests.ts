@@ -1,0 +1,75 @@
+import { randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { describe } from '../logger.ts'
+import { title } from '../problem.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Follows a request to the end of its answer; hooks do so for every route. */
+    track(request: FastifyRequest, reply: FastifyReply): void
+  }
+  interface FastifyRequest {
+    /** Why the answer is a 5xx. */
+    failure: unknown
+  }
+  interface FastifyContextConfig {
+    /** Probes and metrics are logged at debug level. */
+    probe?: boolean
+  }
+}
+
+const responseTimeoutMs = 15_000
+
+/** A client's own request id where it is well formed, a random one otherwise. */
+export function requestId(request: Pick<IncomingMessage, 'headers'>): string {
+  const id = request.headers['x-request-id']
+  return typeof id === 'string' && /^[A-Za-z0-9._-]{1,128}$/.test(id) ? id : randomUUID()
+}
+
+/** Request ids, one log line a request, metrics, and the limit on answering. */
+export const requests = fp(async (app) => {
+  app.decorateRequest('failure', undefined)
+
+  app.decorate('track', (request, reply) => {
+    reply.header('x-request-id', request.id)
+    app.metrics.inFlight.inc()
+    const start = performance.now()
+    // Node limits how long a request may take to arrive, not its answer.
+    const limit = setTimeout(() => reply.raw.destroy(), responseTimeoutMs)
+
+    // `close` comes for every request, also when the client has gone away.
+    reply.raw.once('close', () => {
+      clearTimeout(limit)
+      app.metrics.inFlight.dec()
+      finish(request, reply, performance.now() - start)
+    })
+  })
+
+  app.addHook('onRequest', async (request, reply) => app.track(request, reply))
+
+  function finish(request: FastifyRequest, reply: FastifyReply, elapsedMs: number): void {
+    const { method } = request
+    const status = reply.statusCode
+    const fields = {
+      method,
+      path: request.url.split('?', 1)[0],
+      duration_ms: Math.round(elapsedMs * 1000) / 1000,
+    }
+    if (!reply.raw.writableFinished) {
+      request.log.debug(fields, 'request aborted')
+      return
+    }
+
+    app.metrics.observe(method, request.routeOptions.url, status, elapsedMs / 1000)
+    if (request.routeOptions.config.probe) {
+      request.log.debug({ ...fields, status }, 'request')
+    } else if (status >= 500) {
+      const reason = describe(request.failure ?? title(status))
+      request.log.error({ ...fields, status, ...reason }, 'request')
+    } else {
+      request.log.info({ ...fields, status }, 'request')
+    }
+  }
+})
