@@ -1,0 +1,49 @@
+"""The command line: serve, or one of the two subcommands."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from .config import Config, ConfigError, load_config
+from .healthcheck import HealthcheckError, check_health
+from .version import SERVICE, VERSION
+
+
+def main() -> int:
+    return run(sys.argv[1:], os.environ)
+
+
+def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    match arguments:
+        case []:
+            command = _serve
+        case ["healthcheck"]:
+            command = _healthcheck
+        case ["version"]:
+            print(SERVICE, VERSION)
+            return 0
+        case _:
+            print(f"usage: {SERVICE} [version | healthcheck]", file=sys.stderr)
+            return 2
+    try:
+        config = load_config(environ)
+    except ConfigError as error:
+        print(f"configuration error: {error}", file=sys.stderr)
+        return 2
+    return command(config)
+
+
+def _serve(config: Config) -> int:
+    # Only serving pays for loading the web framework: a health check runs every few seconds.
+    from .server import serve  # noqa: PLC0415
+
+    return serve(config)
+
+
+def _healthcheck(config: Config) -> int:
+    try:
+        check_health(config)
+    except HealthcheckError as error:
+        print(f"healthcheck: {error}", file=sys.stderr)
+        return 1
+    return 0
