@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import socket
@@ -61,23 +60,25 @@ class Launcher(Protocol):
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        return int(probe.getsockname()[1])
 
 
 class RunningProcess:
     def __init__(self, command: list[str], env: dict[str, str]) -> None:
         self.url = f"http://127.0.0.1:{env['PORT']}"
         self._lock = threading.Lock()
-        self._code: int | None = None
         self._texts: dict[str, str] = {}
-        with contextlib.ExitStack() as stack:
-            self._files = {
-                name: stack.enter_context(tempfile.TemporaryFile()) for name in ("stdout", "stderr")
-            }
-            self._process = subprocess.Popen(
-                command, env=env, stdin=subprocess.DEVNULL, **self._files
-            )
-            self._open = stack.pop_all()
+        self._files = {
+            name: tempfile.TemporaryFile()  # noqa: SIM115 (closed when the process ends)
+            for name in ("stdout", "stderr")
+        }
+        self._process = subprocess.Popen(
+            command,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=self._files["stdout"],
+            stderr=self._files["stderr"],
+        )
 
     def signal(self, name: str) -> None:
         self._process.send_signal(signal.Signals[name])
@@ -85,10 +86,10 @@ class RunningProcess:
     def wait(self) -> int:
         code = self._process.wait()
         with self._lock:
-            if self._code is None:
+            if not self._texts:
                 self._texts = {name: self._read(name) for name in self._files}
-                self._open.close()
-                self._code = code
+                for file in self._files.values():
+                    file.close()
         return code
 
     @property

@@ -30,6 +30,7 @@ from contract.wire import Answer, Connection
 
 T = TypeVar("T")
 Series = Counter[tuple[str, ...]]
+Case = tuple[list[str], dict[str, str]]  # arguments and environment of a command
 
 START_SECONDS = 120
 GUARD_SECONDS = 60
@@ -333,6 +334,13 @@ class Service:
     def logged(self, **want: Any) -> list[dict[str, Any]]:
         return [line for line in self.lines() if want.items() <= line.items()]
 
+    def logged_request(self, id: str, answer: Answer) -> list[dict[str, Any]]:
+        """The request lines with this id; they may come after the answer."""
+        return eventually(
+            f"a request line with the request_id {id} of {answer.request}",
+            lambda: self.logged(msg="request", request_id=id),
+        )
+
     def metrics(self) -> Metrics:
         answer = self.request("GET", "/metrics")
         equal("GET /metrics: status", answer.status, 200)
@@ -506,17 +514,23 @@ class Suite:
         code = service.exit_code()
         return Completed(code, service.running.stdout, service.running.stderr)
 
-    def commands(self, cases: Iterable[tuple[list[str], dict[str, str]]]) -> list[Completed]:
-        """Run several commands, a few at a time."""
+    def commands(self, cases: Iterable[Case], verify: Callable[[Case, Completed], None]) -> None:
+        """Run several commands, a few at a time, and verify each as it ends."""
 
-        def run(case: tuple[list[str], dict[str, str]]) -> Completed:
+        def run(case: Case) -> Completed:
             args, env = case
             if args in (["version"], ["healthcheck"]):
                 return self.launcher.run(args, env)
             return self.ends(args, env)
 
         with ThreadPoolExecutor(3) as pool:
-            return list(pool.map(run, cases))
+            futures = [(case, pool.submit(run, case)) for case in cases]
+            try:
+                for case, future in futures:
+                    verify(case, future.result())
+            finally:
+                for _, future in futures:
+                    future.cancel()
 
 
 # --- commands ----------------------------------------------------------------------------------
@@ -525,25 +539,30 @@ class Suite:
 @check
 def version(suite: Suite) -> None:
     """`version` prints one line and reads no configuration."""
-    wrong = {"HOST": "", "PORT": "http", "LOG_LEVEL": "loud"}
-    for env, done in zip(
-        ({}, wrong), suite.commands([(["version"], {}), (["version"], wrong)]), strict=True
-    ):
-        where = f"version with {env or 'no configuration'}"
+
+    def verify(case: Case, done: Completed) -> None:
+        where = f"version with {case[1] or 'no configuration'}"
         equal(f"{where}: exit code (stderr {done.stderr[:300]!r})", done.returncode, 0)
         equal(f"{where}: stdout", done.stdout, f"{suite.service_name} {suite.version}\n")
         equal(f"{where}: stderr", done.stderr, "")
+
+    wrong = {"HOST": "", "PORT": "http", "LOG_LEVEL": "loud"}
+    suite.commands([(["version"], {}), (["version"], wrong)], verify)
 
 
 @check
 def usage(suite: Suite) -> None:
     """Any other argument prints the usage on stderr."""
-    cases = [["serve"], ["--help"], ["version", "now"], ["healthcheck", "now"], [""]]
-    usage = f"usage: {suite.service_name} [version | healthcheck]\n"
-    for arguments, done in zip(cases, suite.commands((case, {}) for case in cases), strict=True):
-        equal(f"arguments {arguments}: exit code", done.returncode, 2)
-        equal(f"arguments {arguments}: stdout", done.stdout, "")
-        equal(f"arguments {arguments}: stderr", done.stderr, usage)
+
+    def verify(case: Case, done: Completed) -> None:
+        where = f"arguments {case[0]}"
+        equal(f"{where}: exit code", done.returncode, 2)
+        equal(f"{where}: stdout", done.stdout, "")
+        usage = f"usage: {suite.service_name} [version | healthcheck]\n"
+        equal(f"{where}: stderr", done.stderr, usage)
+
+    others = [["serve"], ["--help"], ["version", "now"], ["healthcheck", "now"], [""]]
+    suite.commands([(arguments, {}) for arguments in others], verify)
 
 
 @check
@@ -571,9 +590,12 @@ def healthcheck_unhealthy(suite: Suite) -> None:
     """`healthcheck` exits 1 with one line naming the URL when nobody answers well."""
     hosts = {"0.0.0.0": "127.0.0.1", "127.0.0.1": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}
     port = free_port()
-    cases = [(["healthcheck"], {"HOST": host, "PORT": str(port)}) for host in hosts]
-    for host, done in zip(hosts, suite.commands(cases), strict=True):
-        unhealthy(done, f"healthcheck with HOST={host} and nobody there", hosts[host], port)
+
+    def verify(case: Case, done: Completed) -> None:
+        _, env = case
+        unhealthy(done, f"healthcheck with {env} and nobody there", hosts[env["HOST"]], port)
+
+    suite.commands([(["healthcheck"], {"HOST": host, "PORT": str(port)}) for host in hosts], verify)
 
     def stranger(reply: bytes) -> Iterator[int]:
         with socket.create_server(("127.0.0.1", 0)) as server:
@@ -611,9 +633,12 @@ def healthcheck_unhealthy(suite: Suite) -> None:
 def healthcheck_configuration(suite: Suite) -> None:
     """`healthcheck` with a wrong configuration exits 2 with the line that serving prints."""
     wrong = {"PORT": "http", "LOG_LEVEL": "loud", "SHUTDOWN_TIMEOUT_SECONDS": "0"}
-    cases = [(["healthcheck"], {variable: value}) for variable, value in wrong.items()]
-    for (_, env), done in zip(cases, suite.commands(cases), strict=True):
+
+    def verify(case: Case, done: Completed) -> None:
+        _, env = case
         wrong_configuration(done, f"healthcheck with {env}", *next(iter(env.items())))
+
+    suite.commands([(["healthcheck"], {name: value}) for name, value in wrong.items()], verify)
 
 
 # --- configuration -----------------------------------------------------------------------------
@@ -633,14 +658,18 @@ BAD_VALUES = {
 @check
 def configuration_bad_values(suite: Suite) -> None:
     """A wrong value ends the process with exit code 2 and exactly one line on stderr."""
-    cases = [({name: value}, name) for name, values in BAD_VALUES.items() for value in values]
-    cases += [
-        ({"DRAIN_DELAY_SECONDS": drain, "SHUTDOWN_TIMEOUT_SECONDS": timeout}, list(WANTS)[-1])
+
+    def verify(case: Case, done: Completed) -> None:
+        _, env = case
+        name = list(env)[-1]
+        wrong_configuration(done, f"start with {env}", name, env[name])
+
+    pairs = [
+        {"DRAIN_DELAY_SECONDS": drain, "SHUTDOWN_TIMEOUT_SECONDS": timeout}
         for drain, timeout in (("20", "20"), ("3", "2"))
     ]
-    done = suite.commands(([], env) for env, _ in cases)
-    for (env, variable), result in zip(cases, done, strict=True):
-        wrong_configuration(result, f"start with {env}", variable, env[variable])
+    single = [{name: value} for name, values in BAD_VALUES.items() for value in values]
+    suite.commands([([], env) for env in pairs + single], verify)
 
 
 @check
@@ -654,14 +683,19 @@ def configuration_good_values(suite: Suite) -> None:
     }
     # Variables are checked in order: the next one's error shows that this one was taken.
     names = list(WANTS)
-    cases = [
-        ({name: value, names[names.index(name) + 1]: "wrong"}, name)
-        for name, values in good.items()
-        for value in values
-    ]
-    for (env, name), done in zip(cases, suite.commands(([], env) for env, _ in cases), strict=True):
-        following = names[names.index(name) + 1]
-        wrong_configuration(done, f"start with {env}", following, "wrong")
+
+    def verify(case: Case, done: Completed) -> None:
+        _, env = case
+        wrong_configuration(done, f"start with {env}", list(env)[-1], "wrong")
+
+    suite.commands(
+        [
+            ([], {name: value, names[names.index(name) + 1]: "wrong"})
+            for name, values in good.items()
+            for value in values
+        ],
+        verify,
+    )
 
     port = str(free_port())
     for timeouts in ({"DRAIN": "0", "SHUTDOWN": "1"}, {"DRAIN": "20", "SHUTDOWN": "00029"}):
@@ -690,12 +724,13 @@ def configuration_defaults(suite: Suite) -> None:
 @check
 def configuration_order(suite: Suite) -> None:
     """Of several wrong variables the first in the table is named."""
+
+    def verify(case: Case, done: Completed) -> None:
+        _, env = case
+        wrong_configuration(done, f"start with {list(env)} wrong", next(iter(env)), "wrong")
+
     names = list(WANTS)
-    cases: list[tuple[list[str], dict[str, str]]] = [
-        ([], dict.fromkeys(names[at:], "wrong")) for at in range(len(names))
-    ]
-    for (_, env), done in zip(cases, suite.commands(cases), strict=True):
-        wrong_configuration(done, f"start with {sorted(env)} wrong", next(iter(env)), "wrong")
+    suite.commands([([], dict.fromkeys(names[at:], "wrong")) for at in range(len(names))], verify)
 
 
 @check
@@ -941,11 +976,7 @@ def request_ids(suite: Suite) -> None:
         connection.head("POST", GREETINGS, {**JSON, "Content-Length": big})
         answers.append(connection.answer("POST of more than 1 MiB"))
     for answer in answers:
-        id = request_id(answer)
-        eventually(
-            f"a request line with the request_id {id} of {answer.request}",
-            lambda id=id: service.logged(msg="request", request_id=id),  # type: ignore[misc]
-        )
+        service.logged_request(request_id(answer), answer)
 
 
 # --- logs --------------------------------------------------------------------------------------
@@ -970,9 +1001,7 @@ def request_lines(suite: Suite) -> None:
         body = b"{}" if method == "POST" else None
         answer = service.request(method, f"{path}?token=s3cret", headers, body)
         equal(f"{method} {path}: status", answer.status, status)
-        lines = eventually(
-            f"a log line for {method} {path}", lambda id=id: service.logged(request_id=id)
-        )
+        lines = service.logged_request(id, answer)
         equal(f"number of log lines for {method} {path}", len(lines), 1)
         request_line(lines[0], level, method, path, status, id)
     if "s3cret" in service.running.stdout + service.running.stderr:

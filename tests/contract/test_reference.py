@@ -11,7 +11,7 @@ import pytest
 from contract import CHECKS, Check, Limits, ProcessLauncher, StartFailure, Suite
 
 SERVICE = [sys.executable, "-I", str(Path(__file__).with_name("reference_service.py"))]
-LIMITS = Limits(headers=0.3, request=0.4, idle=0.5)
+LIMITS = Limits(headers=0.2, request=0.2, idle=0.3)
 
 # check: {fault of the reference service: what the failure says}
 FAULTS = {
