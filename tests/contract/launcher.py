@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -11,6 +13,7 @@ import threading
 from typing import NamedTuple, Protocol
 
 VARIABLES = ("HOST", "PORT", "LOG_LEVEL", "DRAIN_DELAY_SECONDS", "SHUTDOWN_TIMEOUT_SECONDS")
+PORTS = range(10000, 20000)
 RUN_GUARD_SECONDS = 60
 
 
@@ -58,9 +61,13 @@ class Launcher(Protocol):
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    # Not from the kernel: it gives the same range to outgoing connections, which
+    # could take the port before the service does.
+    while True:
+        port = secrets.choice(PORTS)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("0.0.0.0", port))
+            return port
 
 
 class RunningProcess:
