@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import os
 import re
 import sys
@@ -60,10 +61,49 @@ def _parser() -> argparse.ArgumentParser:
         "--max-bytes", metavar="N", type=_size, default=oci.Limits.unpacked, help="refuse an image that unpacks to more"
     )
     image.add_argument("--strict", action="store_true", help="empty labels are findings too")
-    _add_format(image)
+    _add_common(image)
     image.set_defaults(run=_image)
 
+    repo = commands.add_parser("repo", help="check a repository", description="Checks a service's repository.")
+    repo.add_argument(
+        "directory", metavar="DIR", nargs="?", default=OWN_REPOSITORY, help="default: the tool's own repository"
+    )
+    repo.add_argument("--strict", action="store_true", help="a check that cannot run is a failure")
+    _add_common(repo)
+    repo.set_defaults(run=_repo)
+
+    listing = commands.add_parser(
+        "list", help="list every check", description="Lists id, title, decision and rule of every check."
+    )
+    listing.add_argument("--format", choices=("text", "json"), default="text")
+    listing.set_defaults(run=_list)
+
+    explain = commands.add_parser(
+        "explain", help="explain a check", description="Says why a check exists and what to do."
+    )
+    explain.add_argument("id", metavar="ID", type=str.upper, help="a check, such as IMG-001")
+    explain.set_defaults(run=_explain)
+
     return parser
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--today", metavar="DATE", type=_date, help="the day on which deviations are judged; default: today in UTC"
+    )
+    _add_format(parser)
+
+
+def _date(text: str) -> datetime.date:
+    try:
+        return datetime.datetime.strptime(text, "%Y-%m-%d").date()
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'got "{text}", want a date such as 2026-03-20') from None
+
+
+def _today(options: argparse.Namespace) -> datetime.date:
+    given: datetime.date | None = options.today
+    return given or datetime.datetime.now(datetime.timezone.utc).date()
 
 
 def _add_format(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +117,7 @@ def _size(text: str) -> int:
 
 
 def _image(options: argparse.Namespace) -> int:
-    from . import image_checks, twin_checks
+    from . import image_checks, repo, twin_checks
     from .content import Inspector
     from .rootfs import RootFS
 
@@ -99,10 +139,31 @@ def _image(options: argparse.Namespace) -> int:
         else:
             _read(options.file, image, rootfs, Inspector(), None)
         findings += image_checks.ImageChecks(image, rootfs, chosen, debug, options.strict).run()
-    subject = f"{options.file} ({image.platform})"
-    result = Result(subject, sorted(findings, key=lambda item: (item.check, item.path)), checked)
-    print(report.render([result], options.format))
+    findings.sort(key=lambda item: (item.check, item.path))
+    findings = repo.deviations_of(options.repo, _today(options)).apply(findings)
+    result = Result(f"{options.file} ({image.platform})", findings, checked)
+    print(report.render(result, options.format))
     return FINDINGS if result.open_findings else PASS
+
+
+def _repo(options: argparse.Namespace) -> int:
+    from . import repo
+
+    result = repo.check(options.directory, _today(options), options.strict)
+    print(report.render(result, options.format))
+    return FINDINGS if result.open_findings or result.failed else PASS
+
+
+def _list(options: argparse.Namespace) -> int:
+    print(report.listing(options.format))
+    return PASS
+
+
+def _explain(options: argparse.Namespace) -> int:
+    if options.id not in CHECKS:
+        raise Unusable(f"no check {printable(options.id)}; `python3 ci/conformance list` names them all")
+    print(report.explanation(CHECKS[options.id]))
+    return PASS
 
 
 def _open(path: str, platform: str | None, limits: oci.Limits) -> oci.Image:

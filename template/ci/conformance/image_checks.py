@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .content import INTERPRETER, PACKAGE_MANAGER, SHELL, program_by_name
+from .image_labels import NEVER_EMPTY_LABELS, REQUIRED_LABELS
 from .model import Finding, printable
 from .oci import Image
 from .registry import CHECKS
@@ -17,8 +18,6 @@ from .secrets_in_files import secret_setting, secrets_in_line
 from .tarstream import CHAR, DIRECTORY, FILE, SYMLINK
 
 LANGUAGES = ("go", "rust", "java", "python", "node")
-REQUIRED_LABELS = ("title", "version", "revision", "created", "source", "base.name", "base.digest")
-NEVER_EMPTY_LABELS = ("title", "version")
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _OWN_RUNTIME = {"java": "java", "python": "python", "node": "node"}

@@ -43,6 +43,7 @@ class Result:
     findings: list[Finding] = field(default_factory=list)
     checked: list[str] = field(default_factory=list)
     not_run: dict[str, str] = field(default_factory=dict)
+    failed: bool = False
 
     @property
     def open_findings(self) -> list[Finding]:

@@ -115,7 +115,7 @@ class DirectoryArchive(Archive):
 class TarArchive(Archive):
     def __init__(self, path: str, limits: Limits) -> None:
         super().__init__(path)
-        self._file: BinaryIO = open(path, "rb")
+        self._file: BinaryIO = open(path, "rb")  # noqa: SIM115 - closed by close()
         size = os.path.getsize(path)
         if self._file.read(2) == GZIP:
             self._file.close()
@@ -166,7 +166,7 @@ class TarArchive(Archive):
 def _unzipped(path: str, limits: Limits) -> tuple[BinaryIO, int]:
     import gzip
 
-    file = gzip.open(path, "rb")
+    file = gzip.open(path, "rb")  # noqa: SIM115 - closed by the archive
     size = 0
     try:
         while chunk := file.read(CHUNK):

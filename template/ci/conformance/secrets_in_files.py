@@ -84,9 +84,11 @@ def secret_setting(name: str, value: str) -> str | None:
         return "its value looks like a credential"
     if not plain or re.fullmatch(r"(?:\$.*|true|false|none|null|\d{1,5}|<.*>|/[\w./-]*|\*+)", plain, re.IGNORECASE):
         return None
-    if _SECRET_NAME.search(name) and not _POINTER_NAME.search(name):
-        return "its name says so"
-    return None
+    return "its name says so" if secret_name(name) else None
+
+
+def secret_name(name: str) -> bool:
+    return bool(_SECRET_NAME.search(name)) and not _POINTER_NAME.search(name)
 
 
 def secrets_in_line(line: str) -> list[str]:

@@ -1,0 +1,106 @@
+"""Deviations: service records that silence checks, in writing and for a time."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .model import Finding
+from .records import CHECK_ID, Record, Records, known_adr, parse_date
+from .registry import CHECKS
+
+_ADR_ID = re.compile(r"\bADR-\d{3}\b")
+_PLACEHOLDERS = frozenset({"name", "name or handle", "yyyy-mm-dd", "adr-nnn: check-id, check-id"})
+_OVER = ("Rejected", "Deprecated", "Superseded")
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """What one record silences, if it counts today."""
+
+    record: Record
+    checks: tuple[str, ...]
+    counts: bool
+
+
+class Deviations:
+    """All deviations of a service, and what is wrong with them."""
+
+    def __init__(self, records: Records, today: datetime.date) -> None:
+        self.findings: list[Finding] = []
+        self._deviations: list[Deviation] = []
+        for record in records.records:
+            if record.kind == "SVC" and self._is_deviation(record):
+                self._read(record, records, today)
+
+    @staticmethod
+    def _is_deviation(record: Record) -> bool:
+        named = any(_field(record, name) for name in ("Deviates from", "Approver", "Expires"))
+        return named and record.value("Status") not in _OVER
+
+    def _read(self, record: Record, records: Records, today: datetime.date) -> None:
+        found = [*_incomplete(record), *_unknown(record, records)]
+        expires = parse_date(_field(record, "Expires"))
+        expired = expires is not None and expires <= today
+        if expired:
+            message = f"the deviation expired on {expires}"
+            found.append(_finding("DEV-003", record, "Expires", message))
+        self.findings += found
+        text = _field(record, "Deviates from")
+        checks = tuple(check for check in CHECK_ID.findall(text) if _may_be_silenced(check, text))
+        complete = not any(item.check == "DEV-001" for item in found)
+        counts = complete and not expired and record.value("Status") == "Accepted"
+        self._deviations.append(Deviation(record, checks, counts))
+
+    def apply(self, findings: Iterator[Finding] | list[Finding]) -> list[Finding]:
+        """Mark the findings that a deviation silences."""
+        silenced = {check: item.record.id for item in self._deviations if item.counts for check in item.checks}
+        return [
+            dataclasses.replace(item, deviation=silenced[item.check]) if item.check in silenced else item
+            for item in findings
+        ]
+
+
+def _field(record: Record, name: str) -> str:
+    value = record.value(name)
+    return "" if value.lower() in _PLACEHOLDERS else value
+
+
+def _finding(check: str, record: Record, name: str, message: str) -> Finding:
+    return Finding(check, record.path, message, CHECKS[check].fix, record.line(name) or record.line("Deviates from"))
+
+
+def _incomplete(record: Record) -> Iterator[Finding]:
+    text = _field(record, "Deviates from")
+    if not _ADR_ID.search(text) or not CHECK_ID.search(text):
+        message = "Deviates from does not name a decision and its checks, as in `ADR-003: IMG-001`"
+        yield _finding("DEV-001", record, "Deviates from", message)
+    if not _field(record, "Approver"):
+        yield _finding("DEV-001", record, "Approver", "the deviation has no Approver")
+    expires = _field(record, "Expires")
+    if parse_date(expires) is None:
+        message = f'Expires is "{expires}", expected YYYY-MM-DD' if expires else "the deviation has no Expires"
+        yield _finding("DEV-001", record, "Expires", message)
+
+
+def _unknown(record: Record, records: Records) -> Iterator[Finding]:
+    text = _field(record, "Deviates from")
+    adrs = _ADR_ID.findall(text)
+    for name in adrs:
+        if not known_adr(name, records):
+            yield _finding("DEV-002", record, "Deviates from", f"{name} does not exist")
+    for check in CHECK_ID.findall(text):
+        if check not in CHECKS:
+            yield _finding("DEV-002", record, "Deviates from", f"{check} is no check")
+        elif check.startswith("DEV"):
+            yield _finding("DEV-002", record, "Deviates from", f"{check} looks after deviations and cannot be silenced")
+        elif adrs and CHECKS[check].adr not in adrs:
+            message = f"{check} belongs to {CHECKS[check].adr}, which is not named"
+            yield _finding("DEV-002", record, "Deviates from", message)
+
+
+def _may_be_silenced(check: str, text: str) -> bool:
+    return check in CHECKS and not check.startswith("DEV") and CHECKS[check].adr in _ADR_ID.findall(text)

@@ -1,0 +1,139 @@
+"""Platform files against their lock, and what an unfinished update leaves behind."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+
+from .model import Finding
+from .registry import CHECKS
+
+LOCK = "ci/platform.lock"
+
+# Directories that hold nothing but platform files.
+_PLATFORM_DIRECTORIES = ("ci/conformance", "ci/gitlab", "specs/guidelines")
+_PLATFORM_RECORD = re.compile(r"specs/ADRs/ADR-[^/]*\.md")
+_LOCK_LINE = re.compile(r"([0-9a-f]{64}) [ *]([^\0]+)")
+_CACHES = frozenset({"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"})
+_NOT_OURS = _CACHES | {".git", "node_modules", "target", "dist", "build", "vendor", ".venv", "venv", ".tox", ".gradle"}
+_MARKER = re.compile(rb"^(?:<{7}|>{7})(?: |\r?$)", re.MULTILINE)
+_MAX_TEXT = 4 << 20
+
+
+def _finding(check: str, path: str, message: str, line: int | None = None) -> Finding:
+    return Finding(check, path, message, CHECKS[check].fix, line)
+
+
+# PLT
+
+
+def platform_files(root: str) -> Iterator[Finding]:
+    try:
+        with open(os.path.join(root, LOCK), encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    except FileNotFoundError:
+        yield _finding("PLT-001", LOCK, "the lock of the platform files is missing")
+        return
+    except (OSError, UnicodeDecodeError):
+        yield _finding("PLT-001", LOCK, "the lock of the platform files cannot be read")
+        return
+    locked: set[str] = set()
+    damaged = False
+    for number, line in enumerate(lines, 1):
+        match = _LOCK_LINE.fullmatch(line)
+        path = match.group(2) if match else ""
+        if match is None or os.path.isabs(path) or os.path.normpath(path) != path or path.startswith(".."):
+            damaged = True
+            yield _finding("PLT-001", LOCK, "expected a SHA-256 sum, two spaces and a path", number)
+            continue
+        locked.add(path)
+        yield from _locked_file(root, path, match.group(1))
+    if not locked and not damaged:
+        yield _finding("PLT-001", LOCK, "the lock names no file")
+    if locked:
+        for path in _platform_paths(root):
+            if path not in locked:
+                yield _finding("PLT-004", path, "the file is in the platform's place, but not the platform's")
+
+
+def _locked_file(root: str, path: str, expected: str) -> Iterator[Finding]:
+    try:
+        with open(os.path.join(root, path), "rb") as file:
+            data = file.read()
+    except OSError:
+        yield _finding("PLT-003", path, "the platform file is missing")
+        return
+    if hashlib.sha256(data).hexdigest() != expected:
+        unix = data.replace(b"\r\n", b"\n")
+        same = unix != data and hashlib.sha256(unix).hexdigest() == expected
+        yield _finding(
+            "PLT-002", path, "the platform file has CRLF line ends" if same else "the platform file was edited"
+        )
+
+
+def _platform_paths(root: str) -> Iterator[str]:
+    for top in _PLATFORM_DIRECTORIES:
+        for folder, directories, names in os.walk(os.path.join(root, top)):
+            directories[:] = sorted(name for name in directories if name not in _CACHES)
+            relative = os.path.relpath(folder, root).replace(os.sep, "/")
+            yield from (f"{relative}/{name}" for name in sorted(names) if not name.endswith((".pyc", ".rej", ".orig")))
+    records = os.path.join(root, "specs/ADRs")
+    for name in sorted(os.listdir(records)) if os.path.isdir(records) else []:
+        if _PLATFORM_RECORD.fullmatch(f"specs/ADRs/{name}"):
+            yield f"specs/ADRs/{name}"
+
+
+# UPD
+
+
+def leftovers(root: str) -> Iterator[Finding]:
+    """Find conflict markers and rejected hunks."""
+    for folder, directories, names in os.walk(root):
+        directories[:] = sorted(name for name in directories if name not in _NOT_OURS)
+        for name in sorted(names):
+            full = os.path.join(folder, name)
+            path = os.path.relpath(full, root).replace(os.sep, "/")
+            if name.endswith(".rej"):
+                yield _finding("UPD-003", path, "a part of an update that did not fit was left here")
+            elif not os.path.islink(full):
+                yield from _markers(full, path)
+
+
+def _markers(full: str, path: str) -> Iterator[Finding]:
+    try:
+        if os.path.getsize(full) > _MAX_TEXT:
+            return
+        with open(full, "rb") as file:
+            data = file.read()
+    except OSError:
+        return
+    if b"<<<<<<<" not in data or b">>>>>>>" not in data:
+        return
+    opened = 0
+    for match in _MARKER.finditer(data):
+        if match.group().startswith(b"<"):
+            opened = data.count(b"\n", 0, match.start()) + 1
+        elif opened:
+            yield _finding("UPD-001", path, "a conflict is not resolved", opened)
+            opened = 0
+
+
+def unmerged(root: str) -> tuple[list[Finding], str]:
+    """Ask git for unmerged entries; return also why it could not be asked."""
+    if not os.path.exists(os.path.join(root, ".git")):
+        return [], ""
+    command = ["git", "-c", "safe.directory=*", "ls-files", "--unmerged", "-z"]
+    try:
+        answer = subprocess.run(command, cwd=root, capture_output=True, check=False)
+    except OSError:
+        return [], "git is not installed"
+    if answer.returncode:
+        reason = answer.stderr.decode(errors="replace").strip().splitlines()
+        return [], f"git cannot read the repository: {reason[0] if reason else answer.returncode}"
+    paths = {
+        entry.partition(b"\t")[2].decode("utf-8", "surrogateescape") for entry in answer.stdout.split(b"\0") if entry
+    }
+    return [_finding("UPD-002", path, "git has the file as unmerged") for path in sorted(paths)], ""

@@ -1,0 +1,430 @@
+"""The checks on the GitLab pipeline. Everything here needs PyYAML."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from . import shell
+from .dockerfile_checks import CI_IMAGE, ImageName
+from .model import Finding
+from .records import read_text
+from .registry import CHECKS
+from .secrets_in_files import secret_setting, secrets_in_line
+
+MAIN = ".gitlab-ci.yml"
+FOLDER = "ci/gitlab"
+
+_GLOBAL = frozenset(
+    {"default", "include", "spec", "stages", "types", "variables", "workflow", "cache", "image", "services"}
+)
+_SCRIPTS = ("before_script", "script", "after_script")
+_KANIKO = re.compile(r"(?:[\w.:-]+/)*osscontainertools/kaniko:v\d+\.\d+\.\d+(?:-[\w.]+)?@sha256:[0-9a-f]{64}")
+_IMAGE_LIKE = re.compile(r"[\w.-]+(?::\d+)?(?:/[\w.-]+)+(?::[\w.-]+)?(?:@sha256:[0-9a-f]+)?")
+_SCHEDULE = re.compile(r"\$\{?CI_PIPELINE_SOURCE\}?\s*==\s*[\"']schedule[\"']")
+_DEBUG_TAG = re.compile(r"[\w}\")]-debug\b")
+
+_INSTALLERS: tuple[tuple[frozenset[str], frozenset[str]], ...] = (
+    (frozenset({"apt-get", "apt", "aptitude"}), frozenset({"install", "update", "upgrade", "dist-upgrade"})),
+    (frozenset({"apk"}), frozenset({"add", "update", "upgrade"})),
+    (frozenset({"yum", "dnf", "microdnf", "tdnf", "zypper"}), frozenset({"install", "update", "upgrade"})),
+    (frozenset({"pip", "pip3", "pipx"}), frozenset({"install", "run", "download"})),
+    (frozenset({"npm"}), frozenset({"install", "i", "ci", "add", "exec"})),
+    (frozenset({"yarn", "pnpm"}), frozenset({"install", "add", "dlx"})),
+    (frozenset({"go"}), frozenset({"install", "get"})),
+    (frozenset({"cargo", "rustup", "gem", "brew", "conda", "poetry"}), frozenset({"install", "add"})),
+    (frozenset({"corepack"}), frozenset({"enable", "install", "prepare"})),
+)
+_ALWAYS_INSTALL = frozenset({"npx", "uvx", "pnpx"})
+_OFFLINE = frozenset({"--offline", "--frozen-offline", "--no-index", "-o"})
+_INTERPRETERS = frozenset({"sh", "bash", "dash", "ash", "zsh", "python", "python3", "perl", "node", "ruby"})
+
+
+@dataclass(frozen=True)
+class Text:
+    """A value of a YAML file and where it stands."""
+
+    path: str
+    line: int
+    keys: tuple[str, ...]
+    value: Any
+
+
+class _Mapping(dict):  # type: ignore[type-arg]
+    """A mapping that knows the line of each key."""
+
+    lines: dict[str, int]
+
+
+class _Sequence(list):  # type: ignore[type-arg]
+    """A sequence that knows the line of each item."""
+
+    lines: list[int]
+
+
+class Duplicate(Exception):
+    """The same key twice; YAML keeps the last without a word."""
+
+    def __init__(self, line: int, key: str) -> None:
+        super().__init__(f"the key {key} stands twice in one mapping")
+        self.line = line
+
+
+def _loader() -> Any:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """Keeps lines, and lets GitLab's own tags through."""
+
+    def mapping(loader: Any, node: Any) -> _Mapping:
+        own = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        for position, name in enumerate(own):
+            if name in own[:position]:
+                keys = [key for key, _ in node.value if key.value == name]
+                raise Duplicate(keys[-1].start_mark.line + 1, str(name))
+        loader.flatten_mapping(node)
+        result = _Mapping()
+        result.lines = {}
+        for key_node, value_node in node.value:
+            key = str(loader.construct_object(key_node, deep=True))
+            result[key] = loader.construct_object(value_node, deep=True)
+            result.lines[key] = value_node.start_mark.line + 1
+        return result
+
+    def sequence(loader: Any, node: Any) -> _Sequence:
+        result = _Sequence(loader.construct_object(item, deep=True) for item in node.value)
+        result.lines = [item.start_mark.line + 1 for item in node.value]
+        return result
+
+    def tagged(loader: Any, suffix: str, node: Any) -> Any:
+        if isinstance(node, yaml.SequenceNode):
+            return None  # `!reference`: what it points at is checked where it stands
+        return loader.construct_scalar(node) if isinstance(node, yaml.ScalarNode) else mapping(loader, node)
+
+    Loader.add_constructor("tag:yaml.org,2002:map", mapping)
+    Loader.add_constructor("tag:yaml.org,2002:seq", sequence)
+    Loader.add_multi_constructor("!", tagged)
+    return Loader
+
+
+def available() -> bool:
+    try:
+        import yaml  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def present(root: str) -> bool:
+    return os.path.exists(os.path.join(root, MAIN)) or os.path.isdir(os.path.join(root, FOLDER))
+
+
+class Pipeline:
+    """All pipeline files of a repository."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.unreadable: list[Finding] = []
+        self.files: dict[str, list[_Mapping]] = {}
+        self.scripts: list[Text] = []
+        for path in self._paths():
+            self._load(path)
+
+    def _paths(self) -> Iterator[str]:
+        if os.path.isfile(os.path.join(self.root, MAIN)):
+            yield MAIN
+        else:
+            self.unreadable.append(self._finding("PIP-001", MAIN, None, "the file is missing"))
+        for folder, directories, names in os.walk(os.path.join(self.root, FOLDER)):
+            directories.sort()
+            relative = os.path.relpath(folder, self.root).replace(os.sep, "/")
+            for name in sorted(names):
+                if name.endswith((".yml", ".yaml")):
+                    yield f"{relative}/{name}"
+                elif name.endswith(".sh"):
+                    path = f"{relative}/{name}"
+                    self.scripts.append(Text(path, 1, ("script",), read_text(os.path.join(self.root, path))))
+
+    def _load(self, path: str) -> None:
+        import yaml
+
+        try:
+            documents = list(yaml.load_all(read_text(os.path.join(self.root, path)), Loader=_loader()))
+        except Duplicate as error:
+            self.unreadable.append(self._finding("PIP-001", path, error.line, str(error)))
+            return
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            reason = getattr(error, "problem", None) or "it is not YAML"
+            self.unreadable.append(
+                self._finding("PIP-001", path, mark.line + 1 if mark else 1, f"not valid YAML: {reason}")
+            )
+            return
+        except (ValueError, RecursionError):
+            self.unreadable.append(self._finding("PIP-001", path, 1, "not valid YAML"))
+            return
+        self.files[path] = [document for document in documents if isinstance(document, _Mapping)]
+        if not self.files[path]:
+            self.unreadable.append(self._finding("PIP-001", path, 1, "the file holds no mapping"))
+
+    @staticmethod
+    def _finding(check: str, path: str, line: int | None, message: str, fix: str | None = None) -> Finding:
+        return Finding(check, path, message, fix or CHECKS[check].fix, line)
+
+    def run(self) -> Iterator[Finding]:
+        yield from self.unreadable
+        yield from self._includes()
+        yield from self._privilege()
+        yield from self._installs()
+        yield from self._kaniko()
+        yield from self._images()
+        yield from self._tags()
+        yield from self._schedule()
+        yield from self._secrets()
+        yield from self._verifies()
+
+    def _values(self) -> Iterator[Text]:
+        """Yield every scalar of every file, with the keys that lead to it."""
+        for path, documents in self.files.items():
+            for document in documents:
+                yield from _walk(path, document, (), set(), 1)
+
+    def _script_texts(self) -> Iterator[Text]:
+        for text in self._values():
+            if any(key in text.keys for key in _SCRIPTS) and isinstance(text.value, str):
+                yield text
+        yield from self.scripts
+
+    # PIP-001
+
+    def _includes(self) -> Iterator[Finding]:
+        for path, documents in self.files.items():
+            for document in documents:
+                items = document.get("include") or []
+                lines = getattr(items, "lines", [])
+                for position, item in enumerate(items if isinstance(items, list) else [items]):
+                    local = item.get("local") if isinstance(item, dict) else item
+                    if not isinstance(local, str) or re.match(r"https?:", local) or "*" in local or "$" in local:
+                        continue
+                    if not os.path.isfile(os.path.join(self.root, local.lstrip("/"))):
+                        line = lines[position] if lines else document.lines.get("include")
+                        yield self._finding("PIP-001", path, line, f"it includes {local}, which is missing")
+
+    # PIP-002
+
+    def _privilege(self) -> Iterator[Finding]:
+        for text in self._values():
+            value, key = text.value, text.keys[-1]
+            if key == "privileged" and value is True:
+                yield self._finding("PIP-002", text.path, text.line, "a privileged job")
+            elif not isinstance(value, str):
+                continue
+            elif "docker.sock" in value:
+                yield self._finding("PIP-002", text.path, text.line, "the Docker socket")
+            elif _is_image_key(text.keys) and re.search(r"(?:^|/)docker:[\w.-]*dind|:dind\b|^docker:|/docker:", value):
+                yield self._finding("PIP-002", text.path, text.line, f"docker-in-docker ({value})")
+            elif "variables" in text.keys and key in ("DOCKER_HOST", "DOCKER_TLS_CERTDIR"):
+                yield self._finding("PIP-002", text.path, text.line, f"a Docker daemon ({key})")
+        for text in self._script_texts():
+            for command in shell.commands(text.value):
+                if "--privileged" in command.words:
+                    yield self._finding("PIP-002", text.path, text.line, f"{command.name} --privileged")
+                elif command.name == "docker" and {"build", "buildx", "run", "push"} & set(command.words[1:3]):
+                    yield self._finding(
+                        "PIP-002", text.path, text.line, "a Docker daemon (docker " + command.words[1] + ")"
+                    )
+                elif command.name == "dockerd":
+                    yield self._finding("PIP-002", text.path, text.line, "docker-in-docker (dockerd)")
+
+    # PIP-003
+
+    def _installs(self) -> Iterator[Finding]:
+        for text in self._script_texts():
+            previous: shell.Command | None = None
+            for command in shell.commands(text.value):
+                what = _installs(command)
+                if not what and previous is not None and _runs_download(previous, command):
+                    what = f"{previous.name} | {command.name}"
+                if what:
+                    yield self._finding("PIP-003", text.path, text.line, f"the job installs something: {what}")
+                previous = command
+
+    # PIP-004, PIP-005
+
+    def _image_values(self) -> Iterator[tuple[Text, str]]:
+        for text in self._values():
+            if not isinstance(text.value, str):
+                continue
+            if _is_image_key(text.keys) or ("variables" in text.keys and _variable_name(text.keys).endswith("IMAGE")):
+                yield text, text.value
+
+    def _kaniko(self) -> Iterator[Finding]:
+        found = False
+        for text in self._values():
+            if isinstance(text.value, str) and "kaniko" in text.value and not any(key in text.keys for key in _SCRIPTS):
+                if not _IMAGE_LIKE.fullmatch(text.value):
+                    continue
+                found = True
+                if not _KANIKO.fullmatch(text.value):
+                    message = f"{text.value} is not the maintained fork, pinned by version and digest"
+                    yield self._finding("PIP-004", text.path, text.line, message)
+        if not found and self.files:
+            yield self._finding("PIP-004", next(iter(self.files)), None, "no Kaniko image is named")
+
+    def _images(self) -> Iterator[Finding]:
+        for text, value in self._image_values():
+            if "kaniko" in value or "$" in value:
+                if value.rpartition("/")[2].endswith(":latest"):
+                    yield self._finding("PIP-005", text.path, text.line, f"{value} is latest")
+                continue
+            name = ImageName.of(value)
+            if name.tag == "latest":
+                yield self._finding("PIP-005", text.path, text.line, f"{value} is latest")
+            elif value and not name.tag and not name.digest:
+                yield self._finding("PIP-005", text.path, text.line, f"{value} has no tag")
+
+    # PIP-006, PIP-007, PIP-009
+
+    def _everything(self) -> str:
+        values = [str(text.value) for text in self._values()] + [text.value for text in self.scripts]
+        return "\n".join(values)
+
+    def _tags(self) -> Iterator[Finding]:
+        if not self.files:
+            return
+        everything = self._everything()
+        if "DEBUG_FROM" not in everything:
+            yield self._finding(
+                "PIP-006", next(iter(self.files)), None, "no job builds the debug image from the release (DEBUG_FROM)"
+            )
+        elif not _DEBUG_TAG.search(everything):
+            yield self._finding("PIP-006", next(iter(self.files)), None, "no job publishes a tag that ends in -debug")
+
+    def _schedule(self) -> Iterator[Finding]:
+        if not self.files:
+            return
+        for path, documents in self.files.items():
+            for document in documents:
+                if any(_runs_on_schedule(rules) for rules in _rules(document, set())):
+                    return
+            del path
+        yield self._finding("PIP-007", next(iter(self.files)), None, "no job runs in a scheduled pipeline")
+
+    def _verifies(self) -> Iterator[Finding]:
+        if not self.files:
+            return
+        subjects: set[str] = set()
+        for text in self._script_texts():
+            for command in shell.commands(text.value):
+                if command.words[:2] == ["make", "verify"]:
+                    subjects.add("repo")
+                for position, word in enumerate(command.words[:-1]):
+                    if word.rstrip("/").endswith("ci/conformance"):
+                        subjects.add(command.words[position + 1])
+        for subject, what in (("repo", "the repository"), ("image", "the image")):
+            if subject not in subjects:
+                message = f"no job checks {what} (ci/conformance {subject})"
+                yield self._finding("PIP-009", next(iter(self.files)), None, message)
+
+    # PIP-008
+
+    def _secrets(self) -> Iterator[Finding]:
+        for text in self._values():
+            if "variables" in text.keys and not isinstance(text.value, (dict, list)) and text.value is not None:
+                name = _variable_name(text.keys)
+                if text.keys[-1] in (name, "value") and secret_setting(name, str(text.value)):
+                    yield self._finding("PIP-008", text.path, text.line, f"the variable {name} holds a secret")
+        for text in self._script_texts():
+            for name in secrets_in_line(text.value):
+                yield self._finding("PIP-008", text.path, text.line, f"the script shows a secret ({name})")
+
+
+def ci_image(root: str) -> Iterator[Finding]:
+    """PIP-010 needs no YAML."""
+    if present(root) and not os.path.isfile(os.path.join(root, CI_IMAGE)):
+        yield Finding("PIP-010", CI_IMAGE, "the file is missing", CHECKS["PIP-010"].fix)
+
+
+def _walk(path: str, value: Any, keys: tuple[str, ...], seen: set[int], line: int) -> Iterator[Text]:
+    if isinstance(value, (_Mapping, _Sequence)):
+        if id(value) in seen:
+            return  # an anchor: it is checked where it stands
+        seen.add(id(value))
+    if isinstance(value, _Mapping):
+        for key, item in value.items():
+            yield from _walk(path, item, (*keys, key), seen, value.lines[key])
+    elif isinstance(value, _Sequence):
+        for position, item in enumerate(value):
+            yield from _walk(path, item, keys, seen, value.lines[position])
+    elif keys:
+        yield Text(path, line, keys, value)
+
+
+def _is_image_key(keys: tuple[str, ...]) -> bool:
+    places = ("image", "services")
+    return "variables" not in keys and (
+        keys[-1] in places or (keys[-1] == "name" and len(keys) > 1 and keys[-2] in places)
+    )
+
+
+def _variable_name(keys: tuple[str, ...]) -> str:
+    position = keys.index("variables")
+    return keys[position + 1] if len(keys) > position + 1 else ""
+
+
+def _installs(command: shell.Command) -> str:
+    words = command.words
+    shown = " ".join(words[:3])
+    if command.name in _ALWAYS_INSTALL:
+        return shown
+    if re.fullmatch(r"python[\d.]*", command.name) and words[1:3] == ["-m", "pip"]:
+        words = words[2:]
+    if words[0].rpartition("/")[2] == "uv" and words[1:2] in (["pip"], ["tool"]):
+        words = words[1:]
+        installs = len(words) > 1 and words[1] in ("install", "sync", "run")
+        return shown if installs and not _OFFLINE & set(words) else ""
+    if words[0].rpartition("/")[2] == "uv" and words[1:2] in (["add"], ["sync"], ["run"]):
+        return "" if _OFFLINE & set(words) or words[1] == "run" else shown
+    if command.name == "go" and words[1:2] == ["run"] and any("@" in word for word in words[2:3]):
+        return shown
+    name = words[0].rpartition("/")[2]
+    arguments = [word for word in words[1:] if not word.startswith("-")]
+    for names, verbs in _INSTALLERS:
+        if name in names and arguments and arguments[0] in verbs and not _OFFLINE & set(words):
+            return shown
+    return ""
+
+
+def _runs_download(previous: shell.Command, command: shell.Command) -> bool:
+    return command.piped and command.name in _INTERPRETERS and previous.name in ("curl", "wget")
+
+
+def _rules(value: Any, seen: set[int]) -> Iterator[list[Any]]:
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key == "rules" and isinstance(item, list):
+                yield item
+            elif key == "only":
+                yield [{"only": item}]
+            else:
+                yield from _rules(item, seen)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _rules(item, seen)
+
+
+def _runs_on_schedule(rules: list[Any]) -> bool:
+    for rule in rules:
+        if not isinstance(rule, dict):
+            continue
+        if "schedules" in str(rule.get("only", "")):
+            return True
+        if _SCHEDULE.search(str(rule.get("if", ""))) and rule.get("when") != "never":
+            return True
+    return False

@@ -1,0 +1,55 @@
+"""All checks on a repository."""
+
+from __future__ import annotations
+
+import datetime
+import os
+
+from . import dockerfile_checks, ownership, pipeline, records
+from .deviations import Deviations
+from .model import Finding, Result, Unusable
+from .registry import CHECKS
+
+_IMAGE_CHECKS = ("IMG", "TWN")
+
+
+def deviations_of(root: str, today: datetime.date) -> Deviations:
+    return Deviations(records.Records(root), today)
+
+
+def check(root: str, today: datetime.date, strict: bool) -> Result:
+    if not os.path.isdir(root):
+        raise Unusable(f"{root} is not a directory")
+    checked = [item for item in CHECKS if not item.startswith(_IMAGE_CHECKS)]
+    not_run: dict[str, str] = {}
+    known = records.Records(root)
+    deviations = Deviations(known, today)
+    findings: list[Finding] = [*dockerfile_checks.run(root), *_pipeline(root, checked, not_run)]
+    findings += [*known.run(), *records.broken_links(root), *records.guideline(root), *deviations.findings]
+    findings += [*ownership.platform_files(root), *ownership.leftovers(root)]
+    unmerged, reason = ownership.unmerged(root)
+    findings += unmerged
+    if reason:
+        not_run["UPD-002"] = reason
+    result = Result(os.path.basename(os.path.abspath(root)) or root, deviations.apply(_ordered(findings)))
+    result.not_run = not_run
+    result.checked = [item for item in checked if item not in not_run]
+    result.failed = strict and bool(not_run)
+    return result
+
+
+def _pipeline(root: str, checked: list[str], not_run: dict[str, str]) -> list[Finding]:
+    ids = [item for item in checked if item.startswith("PIP")]
+    if not pipeline.present(root):
+        checked[:] = [item for item in checked if item not in ids]
+        return []
+    findings = list(pipeline.ci_image(root))
+    if pipeline.available():
+        return findings + list(pipeline.Pipeline(root).run())
+    not_run.update({item: "PyYAML is not installed" for item in ids if CHECKS[item].needs_yaml})
+    return findings
+
+
+def _ordered(findings: list[Finding]) -> list[Finding]:
+    unique = list(dict.fromkeys(findings))
+    return sorted(unique, key=lambda item: (item.check, item.path, item.line or 0))
