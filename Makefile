@@ -39,6 +39,14 @@ lint: $(VENV)/.test ## Lint this repository
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/shellcheck .ci/run scripts/*.sh template/ci/*.sh
 
+.PHONY: lock
+lock: $(VENV)/.test ## Write the lock of platform files after a change to one
+	$(VENV)/bin/python scripts/lock.py
+
+.PHONY: golden
+golden: $(VENV)/.test ## Write the golden services after a change to a render
+	$(VENV)/bin/python scripts/golden.py
+
 .PHONY: test-fast
 test-fast: lint ## Run the fast tier: renders, answers, lint, updates, conformance
 	$(PYTEST) --numprocesses $(JOBS) tests/scaffold tests/conformance tests/contract

@@ -1,0 +1,150 @@
+"""The questions as a person meets them: in a terminal of 80 columns, one key at a time."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+import yaml
+
+from conftest import ROOT
+
+ENTER = "\r"
+CONTROL_C = "\x03"
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\x1b\][^\x07]*\x07")
+COLUMNS = 80
+ORDER = [
+    "What is the service called?",
+    "What does it do?",
+    "Which team owns it?",
+    "Which language is it written in?",
+    "What does its production image stand on?",
+    "What builds and publishes its image?",
+    "Which registry keeps its images?",
+    "Which prefix do its Go modules have?",
+]
+
+
+class Terminal:
+    """Copier in a pseudo-terminal."""
+
+    def __init__(self, template: Path, destination: Path) -> None:
+        self.child = pexpect.spawn(
+            sys.executable,
+            ["-m", "copier", "copy", "--vcs-ref", "HEAD", str(template), str(destination)],
+            dimensions=(40, COLUMNS), encoding="utf-8", timeout=60,
+            env={**os.environ, "TERM": "xterm", "PYTHONWARNINGS": "ignore"},
+        )  # fmt: skip
+        self.seen = ""
+
+    def expect(self, text: str) -> str:
+        self.child.expect_exact(text)
+        step = ESCAPES.sub("", self.child.before + self.child.after)
+        self.seen += step
+        return step
+
+    def answer(self, text: str) -> None:
+        """Replace the default with a text and press Enter."""
+        self.child.send("\x01\x0b" + text + ENTER)
+
+    def finish(self) -> int:
+        self.child.expect(pexpect.EOF)
+        self.seen += ESCAPES.sub("", self.child.before)
+        self.child.close()
+        return int(self.child.exitstatus if self.child.exitstatus is not None else 128)
+
+
+@pytest.fixture
+def terminal(template_repository: Path, tmp_path: Path) -> Iterator[Terminal]:
+    terminal = Terminal(template_repository, tmp_path / "service")
+    yield terminal
+    terminal.child.close(force=True)
+
+
+def test_enter_takes_every_default(terminal: Terminal, tmp_path: Path) -> None:
+    for question in ORDER:
+        terminal.expect(question)
+        terminal.child.send(ENTER)
+    assert terminal.finish() == 0, terminal.seen
+    assert "payments is ready. Next:" in terminal.seen
+    assert "make test image run" in terminal.seen
+    assert (tmp_path / "service/cmd/payments/main.go").exists()
+
+
+def test_defaults_depend_on_earlier_answers(terminal: Terminal, tmp_path: Path) -> None:
+    terminal.expect(ORDER[0])
+    terminal.answer("order-book")
+    terminal.expect("The order-book service")
+    terminal.child.send(ENTER)
+    terminal.expect(ORDER[2])
+    terminal.answer("acme/checkout")
+    for question in ORDER[3:6]:
+        terminal.expect(question)
+        terminal.child.send(ENTER)
+    terminal.expect(ORDER[6])
+    terminal.expect("registry.example.com/acme/checkout")
+    terminal.child.send(ENTER)
+    terminal.expect("example.com/acme/checkout")
+    terminal.child.send(ENTER)
+    assert terminal.finish() == 0, terminal.seen
+    answers = yaml.safe_load((tmp_path / "service/.copier-answers.yml").read_text())
+    assert answers["service_name"] == "order-book"
+    assert answers["registry"] == "registry.example.com/acme/checkout"
+
+
+def test_a_wrong_answer_is_corrected_in_place(terminal: Terminal, tmp_path: Path) -> None:
+    terminal.expect(ORDER[0])
+    terminal.answer("Not A Label")
+    terminal.expect("Example: order-book")
+    terminal.answer("ledger")
+    for question in ORDER[1:]:
+        terminal.expect(question)
+        terminal.child.send(ENTER)
+    assert terminal.finish() == 0, terminal.seen
+    answers = yaml.safe_load((tmp_path / "service/.copier-answers.yml").read_text())
+    assert answers["service_name"] == "ledger"
+
+
+@pytest.mark.parametrize("questions", [1, 4])
+def test_control_c_leaves_nothing(terminal: Terminal, tmp_path: Path, questions: int) -> None:
+    for question in ORDER[:questions]:
+        terminal.expect(question)
+        if question != ORDER[questions - 1]:
+            terminal.child.send(ENTER)
+    terminal.child.send(CONTROL_C)
+    assert terminal.finish() != 0
+    assert "Traceback" not in terminal.seen
+    assert not (tmp_path / "service").exists()
+
+
+def test_an_existing_file_is_kept_unless_the_person_agrees(
+    template_repository: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "service").mkdir()
+    (tmp_path / "service/README.md").write_text("precious\n")
+    terminal = Terminal(template_repository, tmp_path / "service")
+    for question in ORDER:
+        terminal.expect(question)
+        terminal.child.send(ENTER)
+    terminal.expect("Overwrite README.md?")
+    terminal.child.send("n")
+    assert terminal.finish() == 0, terminal.seen
+    assert (tmp_path / "service/README.md").read_text() == "precious\n"
+
+
+def test_help_fits_the_terminal() -> None:
+    config = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
+    for name, question in config.items():
+        if name.startswith("_") or question.get("when") is False:
+            continue
+        assert len(f"🎤 {question['help']} ") < COLUMNS, name
+        choices = question.get("choices", {})
+        for label in choices if isinstance(choices, dict) else []:
+            assert len(label) < COLUMNS - 4, label
+        for line in question.get("validator", "").splitlines():
+            assert len(line) < COLUMNS or "regex_search" in line, f"{name}: {line}"

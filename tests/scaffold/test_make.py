@@ -1,0 +1,143 @@
+"""`make new` as a new user types it, and the verbs of the service that it gives."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import COMBINATIONS, ROOT, Render, commit_all, git
+
+VERBS = {
+    "help", "fetch", "lint", "test", "build", "run", "image", "debug-image", "shell", "verify",
+    "update", "clean",
+}  # fmt: skip
+LANGUAGES = {
+    combination["language"]: combination
+    for combination in reversed(COMBINATIONS.values())
+}  # fmt: skip
+
+
+def run(
+    *command: str | Path, cwd: Path, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        list(map(str, command)), cwd=cwd, env={**os.environ, **(env or {})},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def tail(result: subprocess.CompletedProcess[str], lines: int = 30) -> str:
+    return "\n".join((result.stdout + result.stderr).splitlines()[-lines:])
+
+
+@pytest.mark.parametrize("name", COMBINATIONS)
+def test_help_lists_the_verbs(name: str, render: Render) -> None:
+    result = run("make", "--no-print-directory", cwd=render(**COMBINATIONS[name]))
+    assert result.returncode == 0, tail(result)
+    assert {line.split()[0] for line in result.stdout.splitlines()} == VERBS
+
+
+@pytest.mark.parametrize("name", COMBINATIONS)
+def test_readme_lists_the_verbs(name: str, render: Render) -> None:
+    readme = (render(**COMBINATIONS[name]) / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `make ([a-z-]+)` \|", readme, re.MULTILINE)) == VERBS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_day_one(language: str, scaffold: Render) -> None:
+    """`make lint test build` passes, and leaves nothing that git would show."""
+    service = scaffold(**LANGUAGES[language])
+    commit_all(service, "Scaffold")
+    for verb in ("fetch", "lint", "test", "build"):
+        result = run("make", "--no-print-directory", verb, cwd=service)
+        assert result.returncode == 0, f"make {verb}:\n{tail(result)}"
+    assert git(service, "status", "--porcelain") == ""
+    result = run("make", "--no-print-directory", "clean", cwd=service)
+    assert result.returncode == 0, tail(result)
+    assert git(service, "status", "--porcelain", "--ignored") == ""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A clone of this repository as a user has it, with the working tree's changes committed."""
+    listed = git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
+    for name in filter(None, listed.split("\0")):
+        source, target = ROOT / name, tmp_path / "checkout" / name
+        if not source.is_symlink() and not source.exists():
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, target, follow_symlinks=False)
+    commit_all(tmp_path / "checkout", "Checkout")
+    return tmp_path / "checkout"
+
+
+def new(checkout: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """What `make new` runs, with the environment that runs the tests."""
+    return run(
+        checkout / "scripts/new.sh", ROOT / ".venv/bin/copier", *options, cwd=checkout
+    )  # fmt: skip
+
+
+def test_new_prints_the_next_commands(checkout: Path, tmp_path: Path) -> None:
+    result = new(checkout, "../payments", "--defaults")
+    assert result.returncode == 0, tail(result)
+    commands = [line.strip() for line in result.stderr.splitlines() if line.startswith("    ")]
+    assert commands == [
+        "cd ../payments",
+        "git init --initial-branch=main && git add --all && "
+        'git commit --message "Scaffold payments"',
+        "make test image run",
+    ]
+    answers = yaml.safe_load((tmp_path / "payments/.copier-answers.yml").read_text())
+    assert answers["_src_path"] == str(checkout)
+    assert f"updates will come from {checkout}" in result.stderr
+    assert run("sh", "-c", commands[1], cwd=tmp_path / "payments").returncode == 0
+
+
+def test_new_records_the_remote_that_has_the_commit(checkout: Path, tmp_path: Path) -> None:
+    git(tmp_path, "clone", "--quiet", "--bare", str(checkout), "origin.git")
+    remote = f"file://{tmp_path}/origin.git"
+    git(checkout, "remote", "add", "origin", remote)
+    git(checkout, "fetch", "--quiet", "origin")
+    result = new(checkout, "../payments", "--defaults")
+    assert result.returncode == 0, tail(result)
+    answers = yaml.safe_load((tmp_path / "payments/.copier-answers.yml").read_text())
+    assert answers["_src_path"] == remote
+
+    commit_all(checkout, "Not pushed")
+    result = new(checkout, "../orders", "--defaults")
+    assert result.returncode == 0, tail(result)
+    answers = yaml.safe_load((tmp_path / "orders/.copier-answers.yml").read_text())
+    assert answers["_src_path"] == str(checkout)
+
+
+def test_new_takes_the_newest_release(checkout: Path, tmp_path: Path) -> None:
+    git(checkout, "tag", "v0.9.0")
+    git(checkout, "tag", "v0.10.0")
+    commit_all(checkout, "After the release")
+    result = new(checkout, "../payments", "--defaults")
+    assert result.returncode == 0, tail(result)
+    answers = yaml.safe_load((tmp_path / "payments/.copier-answers.yml").read_text())
+    assert answers["_commit"] == "v0.10.0"
+
+
+def test_new_refuses_a_directory_that_has_something(checkout: Path, tmp_path: Path) -> None:
+    (tmp_path / "payments").mkdir()
+    (tmp_path / "payments/precious").touch()
+    result = new(checkout, "../payments", "--defaults")
+    assert result.returncode == 2
+    assert "not an empty directory" in result.stderr
+    assert [path.name for path in (tmp_path / "payments").iterdir()] == ["precious"]
+
+
+def test_new_wants_a_destination() -> None:
+    result = run("make", "--no-print-directory", "new", cwd=ROOT)
+    assert result.returncode == 2
+    assert "make new DEST=" in result.stderr

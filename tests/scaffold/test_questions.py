@@ -1,0 +1,159 @@
+"""The questions: what they offer, what they refuse, and that nothing else can be set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from copier import run_copy
+from copier.errors import UnsafeTemplateError
+
+from conftest import COMBINATIONS, EXTREMES, ROOT, commit_all, copy_template
+
+CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
+QUESTIONS = {
+    name: body
+    for name, body in CONFIG.items()
+    if not name.startswith("_") and body.get("when") is not False
+}
+COMPUTED = {
+    name: body
+    for name, body in CONFIG.items()
+    if not name.startswith("_") and body.get("when") is False
+}
+
+
+def copy(template: Path, destination: Path, **answers: Any) -> None:
+    run_copy(
+        str(template), destination, data=answers, defaults=True, quiet=True, vcs_ref="HEAD"
+    )  # fmt: skip
+
+
+def test_at_most_eight_questions_with_a_default_each() -> None:
+    assert len(QUESTIONS) <= 8
+    assert [name for name, body in QUESTIONS.items() if "default" not in body] == []
+
+
+def test_nothing_needs_trust() -> None:
+    """A task, a migration or an extension would make every update in the fleet need --trust."""
+    assert not {"_tasks", "_migrations", "_jinja_extensions"} & set(CONFIG)
+
+
+def test_a_task_is_refused_without_trust(tmp_path: Path) -> None:
+    """The check above matters: Copier itself refuses such a template."""
+    template = copy_template(tmp_path / "template")
+    with (template / "copier.yml").open("a", encoding="utf-8") as config:
+        config.write("_tasks: ['true']\n")
+    commit_all(template, "Add a task")
+    with pytest.raises(UnsafeTemplateError):
+        copy(template, tmp_path / "service")
+
+
+def test_every_choice_is_in_the_matrix(render: Any) -> None:
+    used: dict[str, set[str]] = {"language": set(), "ci": set()}
+    bases: dict[str, set[str]] = {}
+    for combination in COMBINATIONS.values():
+        answers = yaml.safe_load((render(**combination) / ".copier-answers.yml").read_text())
+        for name in used:
+            used[name].add(answers[name])
+        bases.setdefault(answers["language"], set()).add(answers["runtime_base"])
+    assert used == {name: set(QUESTIONS[name]["choices"].values()) for name in used}
+    assert bases == {language: set(offered_bases(language)) for language in used["language"]}
+
+
+def offered_bases(language: str) -> list[str]:
+    from jinja2 import Environment
+    from jinja2_ansible_filters.core_filters import to_json  # type: ignore[import-untyped]
+
+    environment = Environment(autoescape=False)
+    environment.filters["to_json"] = to_json
+    choices = environment.from_string(QUESTIONS["runtime_base"]["choices"])
+    return list(yaml.safe_load(choices.render(language=language)).values())
+
+
+REFUSED = {
+    "service_name": [
+        "", "a", "Payments", "-payments", "payments-", "pay_ments", "pay.ments", "pay ments",
+        "a" * 41, "payments\n", "päyments", "x;id", "$(id)",
+    ],
+    "description": ["", " x", "x ", "a\nb", "a\x00b", "tab\there", "\u202eevil", "x" * 201],
+    "owner": ["", "@team", "Team", "a b", "a//b", "/a", "a/", "a--b", "a\n", "x" * 101],
+    "registry": [
+        "", "https://registry.example.com/a", "registry.example.com", "registry.example.com/",
+        "registry.example.com/A", "registry.example.com/a:tag", "registry.example.com/a/",
+        "registry.example.com:99999/a", "registry.example.com/a@sha256:00", "library/a",
+        "registry.example.com/a\n",
+    ],
+    "module_root": ["", "nodots", "https://example.com", "example.com/", "Example.com", "a.b/c d"],
+    "language": ["cobol"],
+    "runtime_base": ["alpine"],
+    "ci": ["jenkins"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [(question, answer) for question, answers in REFUSED.items() for answer in answers],
+)
+def test_wrong_answers_are_refused(
+    question: str, answer: str, template_repository: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=rf"'?{question}'?|Invalid choice") as refusal:
+        copy(template_repository, tmp_path / "service", **{question: answer})
+    assert not (tmp_path / "service").exists()
+    if question in ("service_name", "description", "owner", "registry", "module_root"):
+        assert "xample" in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", EXTREMES)
+def test_extremes_are_accepted(name: str, template_repository: Path, tmp_path: Path) -> None:
+    copy(template_repository, tmp_path / "service", **EXTREMES[name])
+    answers = yaml.safe_load((tmp_path / "service" / ".copier-answers.yml").read_text())
+    assert {key: answers[key] for key in EXTREMES[name]} == EXTREMES[name]
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_computed_answers_cannot_be_set(
+    name: str, template_repository: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=f"'{name}'.*computed"):
+        copy(template_repository, tmp_path / "service", **{name: "elsewhere"})
+    assert not (tmp_path / "service").exists()
+
+
+def test_every_computed_answer_is_guarded() -> None:
+    assert [name for name, body in COMPUTED.items() if "validator" not in body] == []
+
+
+@pytest.mark.parametrize(
+    ("service_name", "language", "package", "class_name"),
+    [
+        ("payments", "go", "payments", "Payments"),
+        ("order-book", "go", "order-book", "OrderBook"),
+        ("3scale", "go", "svc-3scale", "Svc3scale"),
+        ("testdata", "go", "svc-testdata", "SvcTestdata"),
+        ("v2", "go", "svc-v2", "SvcV2"),
+        ("async", "rust", "svc-async", "SvcAsync"),
+        ("order-book", "java", "orderbook", "OrderBook"),
+        ("package", "java", "svcpackage", "SvcPackage"),
+        ("spring-boot", "java", "svcspringboot", "SvcSpringBoot"),
+        ("order-book", "python", "order_book", "OrderBook"),
+        ("class", "python", "svc_class", "SvcClass"),
+        ("fastapi", "python", "svc_fastapi", "SvcFastapi"),
+        ("fastify", "node", "svc-fastify", "SvcFastify"),
+    ],
+)
+def test_names_are_safe_in_their_language(
+    service_name: str, language: str, package: str, class_name: str
+) -> None:
+    from jinja2 import FileSystemLoader, StrictUndefined
+    from jinja2.sandbox import SandboxedEnvironment
+    from jinja2_ansible_filters.core_filters import regex_search
+
+    environment = SandboxedEnvironment(loader=FileSystemLoader(ROOT), undefined=StrictUndefined)
+    environment.filters["regex_search"] = regex_search
+    names = environment.get_template("partials/names.jinja").module
+    assert names.package_name(service_name, language) == package  # type: ignore[attr-defined]
+    assert names.class_name(service_name, language) == class_name  # type: ignore[attr-defined]
