@@ -11,6 +11,7 @@ from .tarstream import Content
 HEAD = 64 << 10
 WINDOW = 8 << 20
 OVERLAP = 256
+SHELL_SIZE = 32 << 20  # no shell is larger; a few runtimes are
 
 SHELL, PACKAGE_MANAGER, INTERPRETER = "shell", "package manager", "interpreter"
 
@@ -62,6 +63,10 @@ _SIGNATURES: tuple[tuple[str, str, tuple[bytes, ...]], ...] = (
     (INTERPRETER, "bun", (b"BUN_INSTALL",)),
     (INTERPRETER, "dotnet", (b"hostfxr_main_startupinfo",)),
 )
+
+_LARGE_PROGRAMS = frozenset({"python", "node", "deno", "bun", "uv"})
+_EVERY_SIGNATURE = tuple(range(len(_SIGNATURES)))
+_LARGE_SIGNATURES = tuple(index for index in _EVERY_SIGNATURE if _SIGNATURES[index][1] in _LARGE_PROGRAMS)
 
 _NAMES: tuple[tuple[str, str, str], ...] = (
     (SHELL, "", r"(?:ba|da|a|z|k|mk|lk|pdk|ok|c|tc|fi|ya|po|sa|rba)?sh|ksh93|busybox|toybox|elvish|nu|pwsh|xonsh"),
@@ -145,23 +150,26 @@ class Inspector:
         return facts if facts else None
 
     @staticmethod
-    def _recognise(facts: Facts, window: bytearray, pieces: object) -> None:
-        best = len(_SIGNATURES)
-        for piece in pieces:  # type: ignore[attr-defined]
+    def _recognise(facts: Facts, window: bytearray, pieces: Iterator[memoryview]) -> None:
+        found: list[int] = []
+        passed = 0
+        for piece in pieces:
             window += piece
             if len(window) >= WINDOW:
-                best = min(best, _first_signature(window, best))
+                found += _signatures_in(window, passed)
+                passed += len(window)
                 del window[:-OVERLAP]
-        best = min(best, _first_signature(window, best))
-        if best < len(_SIGNATURES):
-            facts.kind, facts.program, _ = _SIGNATURES[best]
+        found += _signatures_in(window, passed)
+        if found:
+            facts.kind, facts.program, _ = _SIGNATURES[min(found)]
 
 
-def _first_signature(window: bytearray, below: int) -> int:
-    for index, (_, _, needles) in enumerate(_SIGNATURES[:below]):
-        if all(needle in window for needle in needles):
-            return index
-    return below
+def _signatures_in(window: bytearray, passed: int) -> list[int]:
+    """Return the first signature that matches, as a list of one or none."""
+    for index in _EVERY_SIGNATURE if passed < SHELL_SIZE else _LARGE_SIGNATURES:
+        if all(needle in window for needle in _SIGNATURES[index][2]):
+            return [index]
+    return []
 
 
 def _elf_interpreter(head: bytes) -> str:

@@ -400,11 +400,11 @@ def _from_layout(archive: Archive, wanted: str | None) -> tuple[dict[str, Any], 
         if "manifests" not in document:
             break
         descriptor = _choose(_sequence(document["manifests"], "index.json: manifests"), wanted)
-        name, digest = _blob(archive, descriptor, "manifest")
+        name, digest = _blob(archive, descriptor, "the manifest")
         document = _mapping(archive.json(name, "the manifest", digest), "the manifest")
     if "config" not in document or "layers" not in document:
         raise Unusable("the index does not lead to an image manifest")
-    name, digest = _blob(archive, _mapping(document["config"], "the manifest's config"), "configuration")
+    name, digest = _blob(archive, _mapping(document["config"], "the manifest's config"), "the configuration")
     config = _mapping(archive.json(name, "the image configuration", digest), "the image configuration")
     blobs: list[tuple[str, str | None]] = []
     for position, item in enumerate(_sequence(document["layers"], "the manifest's layers"), 1):
@@ -426,14 +426,14 @@ def _layers(archive: Archive, blobs: list[tuple[str, str | None]], config: dict[
 
 
 def _blob(archive: Archive, descriptor: dict[str, Any], what: str) -> tuple[str, str]:
-    digest = _string(descriptor.get("digest"), f"the {what}'s digest")
-    Verifier(digest, f"the {what}")
+    digest = _string(descriptor.get("digest"), f"{what}'s digest")
+    Verifier(digest, what)
     name = "blobs/" + digest.replace(":", "/", 1)
     if not archive.has(name):
-        raise Unusable(f"the {what} is missing from the archive: {name}")
+        raise Unusable(f"{what} is missing from the archive: {name}")
     size = descriptor.get("size")
     if size != archive.size(name):
-        raise Unusable(f"the {what} has {archive.size(name)} bytes, its descriptor says {printable(str(size)[:40])}")
+        raise Unusable(f"{what} has {archive.size(name)} bytes, its descriptor says {printable(str(size)[:40])}")
     return name, digest
 
 

@@ -1,0 +1,285 @@
+"""Images made by hand, byte by byte, in every format that the tool reads."""
+
+from __future__ import annotations
+
+import copy
+import gzip
+import hashlib
+import io
+import json
+import struct
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+CERTIFICATE = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+PRIVATE_KEY = b"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ+DYvh6SEqVTm50DFtMDoQi\n-----END PRIVATE KEY-----\n"
+LOADER = "/lib64/ld-linux-x86-64.so.2"
+LABELS = {
+    f"org.opencontainers.image.{name}": value
+    for name, value in {
+        "title": "payments",
+        "version": "1.4.0",
+        "revision": "0123456789abcdef",
+        "created": "2026-03-20T09:30:00Z",
+        "source": "https://git.example.com/payments",
+        "base.name": "gcr.io/distroless/static-debian13:nonroot",
+        "base.digest": "sha256:" + "a" * 64,
+    }.items()
+}
+
+
+def elf(content: bytes = b"", interpreter: str = "") -> bytes:
+    """A 64-bit executable as far as a reader of headers can tell."""
+    loader = interpreter.encode() + b"\0" if interpreter else b""
+    header = b"\x7fELF\x02\x01\x01" + bytes(9)
+    header += struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, 0, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    segment = struct.pack(
+        "<IIQQQQQQ", 3 if loader else 1, 5, 120, 0, 0, len(loader), len(loader), 1
+    )
+    return header + segment + loader + content
+
+
+BUSYBOX = elf(b"\0BusyBox is a multi-call binary that combines many common Unix\0")
+
+
+@dataclass
+class Item:
+    """One entry of a layer."""
+
+    path: str
+    kind: bytes = tarfile.REGTYPE
+    data: bytes = b""
+    mode: int = 0o644
+    link: str = ""
+    uid: int = 0
+    gid: int = 0
+    pax: dict[str, str] = field(default_factory=dict)
+
+
+def file(path: str, data: bytes | str = b"", mode: int = 0o644, **more: Any) -> Item:
+    return Item(path, data=data.encode() if isinstance(data, str) else data, mode=mode, **more)
+
+
+def program(path: str, content: bytes = b"", **more: Any) -> Item:
+    return file(path, elf(content), more.pop("mode", 0o755), **more)
+
+
+def directory(path: str, mode: int = 0o755, **more: Any) -> Item:
+    return Item(path, tarfile.DIRTYPE, mode=mode, **more)
+
+
+def symlink(path: str, target: str) -> Item:
+    return Item(path, tarfile.SYMTYPE, mode=0o777, link=target)
+
+
+def hardlink(path: str, target: str) -> Item:
+    return Item(path, tarfile.LNKTYPE, link=target)
+
+
+def whiteout(path: str) -> Item:
+    folder, _, name = path.rpartition("/")
+    return file(f"{folder}/.wh.{name}" if folder else f".wh.{name}")
+
+
+def opaque(path: str) -> Item:
+    return file(f"{path}/.wh..wh..opq")
+
+
+Layer = list[Item]
+
+
+@dataclass
+class Spec:
+    """An image before it is written."""
+
+    layers: list[Layer]
+    config: dict[str, Any]
+    history: list[dict[str, Any]] = field(default_factory=list)
+    architecture: str = "amd64"
+
+    def copy(self) -> Spec:
+        return copy.deepcopy(self)
+
+    def add(self, *items: Item) -> Spec:
+        """Add entries to the last layer."""
+        self.layers[-1].extend(items)
+        return self
+
+
+def release() -> Spec:
+    """A clean release image of a Go service."""
+    base = [
+        directory("etc/"),
+        directory("etc/ssl/certs/"),
+        file("etc/ssl/certs/ca-certificates.crt", CERTIFICATE),
+        file(
+            "etc/passwd",
+            "root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532::/home/nonroot:\n",
+        ),
+        directory("usr/bin/"),
+        symlink("bin", "usr/bin"),
+        directory("tmp/", 0o1777),
+    ]
+    service = [directory("app/"), program("app/payments")]
+    config = {
+        "User": "65532:65532",
+        "Env": [
+            "PATH=/usr/local/bin:/usr/bin:/bin",
+            "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt",
+        ],
+        "Entrypoint": ["/app/payments"],
+        "Healthcheck": {"Test": ["CMD", "/app/payments", "healthcheck"]},
+        "ExposedPorts": {"8080/tcp": {}},
+        "Labels": dict(LABELS),
+        "WorkingDir": "/",
+    }
+    return Spec([base, service], config, [{"created_by": "COPY /out/payments /app/payments"}])
+
+
+def twin(of: Spec | None = None) -> Spec:
+    """The debug image of a release."""
+    spec = (of or release()).copy()
+    tools = [
+        directory("busybox/"),
+        file("busybox/busybox", BUSYBOX, 0o755),
+        symlink("busybox/sh", "/busybox/busybox"),
+        symlink("busybox/awk", "/busybox/busybox"),
+        symlink("busybox/dpkg", "/busybox/busybox"),
+    ]
+    spec.layers.append(tools)
+    config = spec.config
+    config["Cmd"] = config.pop("Entrypoint") + config.pop("Cmd", [])
+    config["Env"] = [
+        entry + ":/busybox" if entry.startswith("PATH=") else entry for entry in config["Env"]
+    ]
+    return spec
+
+
+def layer_tar(layer: Layer) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for item in layer:
+            info = tarfile.TarInfo(item.path.rstrip("/"))
+            info.type, info.mode, info.size = item.kind, item.mode, len(item.data)
+            info.uid, info.gid, info.linkname, info.pax_headers = (
+                item.uid,
+                item.gid,
+                item.link,
+                item.pax,
+            )
+            tar.addfile(info, io.BytesIO(item.data))
+    return buffer.getvalue()
+
+
+def digest(data: bytes) -> str:
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+Packer = Callable[[bytes], bytes]
+
+
+def gz(data: bytes) -> bytes:
+    return gzip.compress(data, 6, mtime=0)
+
+
+def configuration(spec: Spec, tars: list[bytes]) -> bytes:
+    return json.dumps(
+        {
+            "architecture": spec.architecture,
+            "os": "linux",
+            "config": spec.config,
+            "history": spec.history,
+            "rootfs": {"type": "layers", "diff_ids": [digest(tar) for tar in tars]},
+        }
+    ).encode()
+
+
+def archive(path: Path, members: list[tuple[str, bytes]]) -> Path:
+    """Write a plain tar of named blobs."""
+    with tarfile.open(path, "w") as tar:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return path
+
+
+def docker_members(spec: Spec, pack: Packer = gz) -> list[tuple[str, bytes]]:
+    """What Kaniko's --tar-path, crane and docker save write."""
+    tars = [layer_tar(layer) for layer in spec.layers]
+    config = configuration(spec, tars)
+    packed = [pack(tar) for tar in tars]
+    names = [digest(blob).removeprefix("sha256:") + ".tar.gz" for blob in packed]
+    manifest = [
+        {"Config": digest(config), "RepoTags": ["registry.example.com/payments:1"], "Layers": names}
+    ]
+    return [
+        (digest(config), config),
+        *dict(zip(names, packed, strict=True)).items(),
+        ("manifest.json", json.dumps(manifest).encode()),
+    ]
+
+
+def docker_archive(path: Path, spec: Spec, pack: Packer = gz) -> Path:
+    return archive(path, docker_members(spec, pack))
+
+
+def oci_members(
+    *specs: Spec,
+    pack: Packer = gz,
+    media: str = "application/vnd.oci.image.layer.v1.tar+gzip",
+    nested: bool = False,
+    platforms: bool = True,
+) -> dict[str, bytes]:
+    """An OCI layout as named blobs; several images make an index of platforms."""
+    blobs: dict[str, bytes] = {}
+
+    def put(data: bytes) -> dict[str, Any]:
+        blobs["blobs/" + digest(data).replace(":", "/")] = data
+        return {"digest": digest(data), "size": len(data)}
+
+    manifests = []
+    for spec in specs:
+        tars = [layer_tar(layer) for layer in spec.layers]
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": {
+                "mediaType": "application/vnd.oci.image.config.v1+json",
+                **put(configuration(spec, tars)),
+            },
+            "layers": [{"mediaType": media, **put(pack(tar))} for tar in tars],
+        }
+        entry = {"mediaType": manifest["mediaType"], **put(json.dumps(manifest).encode())}
+        if platforms:
+            entry["platform"] = {"os": "linux", "architecture": spec.architecture}
+        manifests.append(entry)
+    if nested:
+        inner = {"schemaVersion": 2, "manifests": manifests}
+        manifests = [
+            {
+                "mediaType": "application/vnd.oci.image.index.v1+json",
+                **put(json.dumps(inner).encode()),
+            }
+        ]
+    index = {"schemaVersion": 2, "manifests": manifests}
+    return {
+        "oci-layout": b'{"imageLayoutVersion": "1.0.0"}',
+        "index.json": json.dumps(index).encode(),
+        **blobs,
+    }
+
+
+def oci_directory(path: Path, members: dict[str, bytes]) -> Path:
+    for name, data in members.items():
+        target = path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+    return path
+
+
+def oci_archive(path: Path, members: dict[str, bytes]) -> Path:
+    return archive(path, list(members.items()))
