@@ -23,7 +23,8 @@ export async function serve(config: Config): Promise<number> {
   const stop = firstSignal()
 
   try {
-    // Not app.listen(), which logs one line an interface and in its own words.
+    // Not app.listen(), which logs a line an interface in its own words. So there
+    // are no onListen hooks.
     app.server.listen({ host: config.host, port: config.port })
     await once(app.server, 'listening')
   } catch (err) {

@@ -142,6 +142,21 @@ describe('error answers', () => {
     assert.equal(line?.error, 'the secret is out')
   })
 
+  test('none at all when it takes longer than 15 seconds', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] })
+    const { url, logged } = await serveApp(t, [
+      async (app) => {
+        app.get('/slow', () => {
+          t.mock.timers.tick(15_000)
+          return new Promise(() => undefined)
+        })
+      },
+    ])
+    await assert.rejects(fetch(`${url}/slow`))
+    const [line] = await logged('answer cut short')
+    assert.deepEqual([line?.level, line?.error], ['error', 'no answer within 15 s'])
+  })
+
   test('a path that cannot be decoded', async (t) => {
     const { url, logged } = await serveApp(t)
     await assertProblem(await fetch(`${url}/%zz`), 400, 'Bad Request')

@@ -44,7 +44,7 @@ export function sendProblem(reply: FastifyReply, error: FastifyError): FastifyRe
   const detail =
     status >= 500
       ? 'The service could not answer this request.'
-      : (details[error.code] ?? error.message)
+      : (details[error.code] ?? (error.message || title(status)))
   reply.raw.statusMessage = title(status)
   // With a serializer of its own, the type is sent as it stands here.
   return reply

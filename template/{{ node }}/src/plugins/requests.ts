@@ -11,7 +11,7 @@ declare module 'fastify' {
     track(request: FastifyRequest, reply: FastifyReply): void
   }
   interface FastifyRequest {
-    /** Why the answer is a 5xx. */
+    /** Why the answer is a 5xx, or was cut short. */
     failure: unknown
   }
   interface FastifyContextConfig {
@@ -37,7 +37,10 @@ export const requests = fp(async (app) => {
     app.metrics.inFlight.inc()
     const start = performance.now()
     // Node limits how long a request may take to arrive, not its answer.
-    const limit = setTimeout(() => reply.raw.destroy(), responseTimeoutMs)
+    const limit = setTimeout(() => {
+      request.failure = new Error(`no answer within ${responseTimeoutMs / 1000} s`)
+      reply.raw.destroy()
+    }, responseTimeoutMs)
 
     // `close` comes for every request, also when the client has gone away.
     reply.raw.once('close', () => {
@@ -58,7 +61,11 @@ export const requests = fp(async (app) => {
       duration_ms: Math.round(elapsedMs * 1000) / 1000,
     }
     if (!reply.raw.writableFinished) {
-      request.log.debug(fields, 'request aborted')
+      if (request.failure === undefined) {
+        request.log.debug(fields, 'request aborted')
+      } else {
+        request.log.error({ ...fields, ...describe(request.failure) }, 'answer cut short')
+      }
       return
     }
 
