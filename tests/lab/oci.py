@@ -131,9 +131,15 @@ class Tree:
                 info.linkname = self._name(info.linkname)
             self._put(info, (lambda o=original: source.extractfile(o)) if info.isreg() else None)
 
-    def copy(self, source: Path, path: str, keep: Callable[[str], bool] = lambda _: True) -> None:
-        """A directory of this machine; `keep` sees paths below it."""
-        self.directory(path)
+    def copy(
+        self,
+        source: Path,
+        path: str,
+        keep: Callable[[str], bool] = lambda _: True,
+        umask: int = 0o022,
+    ) -> None:
+        """A directory of this machine, owned by root; `keep` sees the paths below it."""
+        self.directory(path, 0o777 & ~umask)
         for root, directories, files in os.walk(source):
             below = os.path.relpath(root, source)
             for name in sorted(directories + files):
@@ -146,10 +152,10 @@ class Tree:
                 elif full.is_symlink():
                     self.symlink(target, os.readlink(full))
                 elif full.is_dir():
-                    self.directory(target)
+                    self.directory(target, 0o777 & ~umask)
                 elif full.is_file():
                     executable = full.stat().st_mode & stat.S_IXUSR
-                    self.file(target, full, 0o755 if executable else 0o644)
+                    self.file(target, full, (0o777 if executable else 0o666) & ~umask)
 
     def write(self, blobs: Path, level: int = 6) -> Layer:
         """Write the layer into the blob directory."""
@@ -359,9 +365,7 @@ class Image:
                 elif name.startswith(".wh."):
                     gone = f"{parent}/{name.removeprefix('.wh.')}"
                     found = {
-                        p: i
-                        for p, i in found.items()
-                        if p != gone and not p.startswith(gone + "/")
+                        p: i for p, i in found.items() if p != gone and not p.startswith(gone + "/")
                     }
                 else:
                     found[path] = info

@@ -133,7 +133,9 @@ def serve(
         # Something else may answer on a port that was just taken from us.
         if not answers(address):
             pid = start(
-                ["docker-registry", "serve", str(config)], log, lambda: answers(address)  # noqa: B023
+                ["docker-registry", "serve", str(config)],
+                log,
+                lambda: answers(address),  # noqa: B023
             )
             if pid:
                 return Registry(address, pid, config)

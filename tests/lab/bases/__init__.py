@@ -70,17 +70,20 @@ def files(title: str, fill: Callable[[oci.Tree], None], version: str = "1") -> P
     return Part(f"files {title} {version}", title, fill)
 
 
-def system(packages: Iterable[str]) -> Part:
-    """A Debian root for a builder, which trusts what this machine trusts."""
-    wanted = sorted(packages)
+def system(packages: Iterable[str] = (), hooks: Iterable[str] = ()) -> Part:
+    """A Debian root for a builder, which trusts what this machine trusts.
+
+    `hooks` are shell commands that run inside the root once it is there.
+    """
+    wanted, commands = sorted(packages), list(hooks)
 
     def fill(tree: oci.Tree) -> None:
-        tree.tar(tree.hold(debian.root_tar(wanted)))
+        tree.tar(tree.hold(debian.root_tar(wanted, commands)))
         if MACHINE_CERTIFICATES.exists():
             tree.file(str(MACHINE_CERTIFICATES), MACHINE_CERTIFICATES)
 
     certificates = MACHINE_CERTIFICATES.read_bytes() if MACHINE_CERTIFICATES.exists() else b""
-    key = f"system {debian.SUITE} {' '.join(wanted)} {sha256(certificates)}"
+    key = f"system {debian.SUITE} {wanted} {commands} {sha256(certificates)}"
     return Part(key, f"Debian {debian.SUITE}: {' '.join(wanted)}", fill, level=1)
 
 
@@ -91,10 +94,10 @@ def copied(title: str, key: str, fill: Callable[[oci.Tree], None]) -> Part:
 
 @cache
 def _catalogue() -> dict[str, Callable[[], Recipe]]:
-    from . import distroless, golang
+    from . import debian_slim, distroless, golang, java, node, python, rust
 
     found: dict[str, Callable[[], Recipe]] = {}
-    for family in (distroless, golang):
+    for family in (distroless, golang, rust, java, python, node, debian_slim):
         found.update(family.catalogue())
     return found
 
@@ -147,9 +150,9 @@ def ensure(name: str, registry: Registry, refresh: bool = False) -> str:
     with lock(stamp.with_suffix(".lock")):
         recipe = _catalogue()[name]()
         known = json.loads(stamp.read_text()) if stamp.exists() else {}
-        if not refresh and known.get("key") == recipe.key:
-            if registry.has(repository, known["digest"]) and registry.has(repository, tag):
-                return str(known["digest"])
+        current = not refresh and known.get("key") == recipe.key
+        if current and all(registry.has(repository, name) for name in (known["digest"], tag)):
+            return str(known["digest"])
         started = time.monotonic()
         debs = [part.deb for part in recipe.parts if part.deb]
         if debs:

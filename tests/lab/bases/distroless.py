@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from .. import debian
+from .. import debian, install, jks
 from ..oci import Tree
 from . import Part, Recipe, files, package
 
@@ -59,6 +59,52 @@ BUG_REPORT_URL="{SOURCE}/issues/new"
 """
 
 STATIC = ("base-files", "netbase", "tzdata", "tzdata-legacy", "media-types")
+BASE = ("libc6", "libssl3t64", "libzstd1", "zlib1g")
+CC = ("libgomp1", "libstdc++6", "libgcc-s1", "gcc-14-base")
+JAVA_BASE = (
+    "zlib1g",
+    "libjpeg62-turbo",
+    "liblcms2-2",
+    "libfreetype6",
+    "fonts-dejavu-core",
+    "fontconfig-config",
+    "libexpat1",
+    "libfontconfig1",
+    "libuuid1",
+    "libbrotli1",
+    "libcrypt1",
+    "libstdc++6",
+    "libgcc-s1",
+    "gcc-14-base",
+    "libpng16-16t64",
+    "libbz2-1.0",
+)
+PYTHON = (
+    "libbz2-1.0",
+    "libdb5.3t64",
+    "libexpat1",
+    "liblzma5",
+    "libsqlite3-0",
+    "libuuid1",
+    "libncursesw6",
+    "libtinfo6",
+    "libcom-err2",
+    "libcrypt1",
+    "libc-bin",
+    "libgssapi-krb5-2",
+    "libk5crypto3",
+    "libkeyutils1",
+    "libkrb5-3",
+    "libkrb5support0",
+    "libnsl2",
+    "libreadline8t64",
+    "libtirpc3t64",
+    "libffi8",
+    "libpython3.13-minimal",
+    "libpython3.13-stdlib",
+    "python3.13-minimal",
+    "python3.13-venv",
+)
 
 
 def _accounts(tree: Tree) -> None:
@@ -92,6 +138,32 @@ def _busybox(tree: Tree) -> None:
 
 
 BUSYBOX = files("busybox", _busybox)
+
+
+def _locale(tree: Tree) -> None:
+    deb = debian.download(["libc-bin"])["libc-bin"]
+    locale = "usr/lib/locale/C.utf8"
+    tree.tar(
+        tree.hold(debian.opened(deb)),
+        keep=lambda name: locale.startswith(name) or name.startswith(locale),
+    )
+    debian.status(tree, "libc-bin", deb)
+
+
+def _java_certificates(tree: Tree) -> None:
+    deb = debian.download(["ca-certificates"])["ca-certificates"]
+    tree.file("/etc/ssl/certs/java/cacerts", jks.keystore(debian.certificates(deb)))
+
+
+def _python_links(tree: Tree) -> None:
+    for name in ("python", "python3"):
+        tree.symlink(f"/usr/bin/{name}", "/usr/bin/python3.13")
+
+
+def _linker_cache(tree: Tree) -> None:
+    """What ctypes.util.find_library reads."""
+    names = [*STATIC, *BASE, *CC, *PYTHON]
+    tree.file("/etc/ld.so.cache", debian.linker_cache(debian.download(names)))
 
 
 def static_parts() -> tuple[Part, ...]:
@@ -152,5 +224,51 @@ def family(
     }
 
 
+def base_nossl_parts() -> tuple[Part, ...]:
+    return (*static_parts(), package("libc6"))
+
+
+def cc_parts() -> tuple[Part, ...]:
+    return (*static_parts(), *(package(name) for name in (*BASE, *CC)))
+
+
+def java_base_parts() -> tuple[Part, ...]:
+    return (
+        *base_nossl_parts(),
+        *(package(name) for name in JAVA_BASE),
+        files("locale C.UTF-8", _locale),
+        files("Java's CA certificates", _java_certificates),
+    )
+
+
+def python_parts() -> tuple[Part, ...]:
+    return (
+        *cc_parts(),
+        *(package(name) for name in PYTHON),
+        files("python and python3", _python_links),
+        files("ld.so.cache", _linker_cache),
+    )
+
+
+def nodejs_parts() -> tuple[Part, ...]:
+    def node(tree: Tree) -> None:
+        root = install.node()
+        tree.directory("/nodejs")
+        tree.directory("/nodejs/bin")
+        tree.file("/nodejs/bin/node", root / "bin" / "node", 0o755)
+        tree.file("/nodejs/LICENSE", install.node_licence())
+
+    return (*cc_parts(), files("Node.js", node, install.node_version()))
+
+
 def catalogue() -> dict[str, Callable[[], Recipe]]:
-    return family("static", static_parts)
+    utf8 = {"Env": {"LANG": "C.UTF-8"}}
+    return {
+        **family("static", static_parts),
+        **family("base-nossl", base_nossl_parts),
+        **family("base", lambda: (*static_parts(), *(package(name) for name in BASE))),
+        **family("cc", cc_parts),
+        **family("java-base", java_base_parts, lambda: utf8),
+        **family("python3", python_parts, lambda: {"Entrypoint": ["/usr/bin/python3.13"], **utf8}),
+        **family("nodejs24", nodejs_parts, lambda: {"Entrypoint": ["/nodejs/bin/node"]}),
+    }
