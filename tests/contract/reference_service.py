@@ -380,14 +380,15 @@ def serve(config: dict[str, Any]) -> int:
     LOG.write("info", "listening", address=address)
 
     first = signal.sigwait(signals)
-    end = time.monotonic() + config["deadline"]
+    end = time.monotonic() + (0 if fault("deadline-at-once") else config["deadline"])
     State.draining = True
     LOG.write("info", "draining", signal=signal.Signals(first).name)
 
     def ended_early(seconds: float) -> bool:
         return signal.sigtimedwait(signals, seconds) is not None
 
-    if ended_early(0 if fault("no-drain-delay") else config["drain"]):
+    delay = config["drain"] / (2 if fault("half-drain-delay") else 1)
+    if ended_early(0 if fault("no-drain-delay") else delay):
         return 0 if fault("second-signal-exit-0") else 1
     server.shutdown()
     server.server_close()

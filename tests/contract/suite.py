@@ -138,6 +138,13 @@ def eventually(what: str, condition: Callable[[], T], seconds: float | None = No
         pause = min(pause * 1.5, 0.1)
 
 
+def not_before(what: str, begun: float, seconds: float) -> None:
+    """A slow machine only makes it later, so this bound is safe; there is no upper one."""
+    passed = time.monotonic() - begun
+    if passed < 0.9 * seconds:
+        fail(f"{what} {passed:.2f} s after the signal, want {seconds:g} s")
+
+
 def has_ipv6() -> bool:
     try:
         with socket.socket(socket.AF_INET6) as probe:
@@ -1313,8 +1320,10 @@ def drain_in_flight(suite: Suite) -> None:
     service = suite.start({"DRAIN_DELAY_SECONDS": "1"})
     with service.connect() as idle, service.connect(), service.half_request() as half:
         text(idle.request("GET", "/livez"), 200, "ok\n")
+        begun = time.monotonic()
         service.signal("SIGTERM")
         eventually("the listening socket closes after the drain delay", service.refuses)
+        not_before("the listening socket closes", begun, 1)
         if service.ended:
             fail(f"the service ended with a request in flight\n{service.output()}")
         try:
@@ -1345,8 +1354,10 @@ def shutdown_deadline(suite: Suite) -> None:
     """A request that never ends is cut off at the deadline: one error line, exit code 1."""
     service = suite.start({"DRAIN_DELAY_SECONDS": "0", "SHUTDOWN_TIMEOUT_SECONDS": "1"})
     with service.half_request():
+        begun = time.monotonic()
         service.signal("SIGTERM")
         equal("exit code", service.exit_code(), 1)
+        not_before("the request is cut off", begun, 1)
     lines = service.logged(msg="shutdown deadline exceeded")
     equal("number of `shutdown deadline exceeded` lines", len(lines), 1)
     error_line(lines[0])
