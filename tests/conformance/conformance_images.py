@@ -15,7 +15,11 @@ from pathlib import Path
 from typing import Any
 
 CERTIFICATE = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
-PRIVATE_KEY = b"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ+DYvh6SEqVTm50DFtMDoQi\n-----END PRIVATE KEY-----\n"
+PRIVATE_KEY = (
+    b"-----BEGIN PRIVATE KEY-----\n"
+    b"MC4CAQAwBQYDK2VwBCIEIJ+DYvh6SEqVTm50DFtMDoQi\n"
+    b"-----END PRIVATE KEY-----\n"
+)
 LOADER = "/lib64/ld-linux-x86-64.so.2"
 LABELS = {
     f"org.opencontainers.image.{name}": value

@@ -52,8 +52,9 @@ def platform_files(root: str) -> Iterator[Finding]:
         locked.add(path)
         yield from _locked_file(root, path, match.group(1))
     if not locked and not damaged:
+        damaged = True
         yield _finding("PLT-001", LOCK, "the lock names no file")
-    if locked:
+    if not damaged:
         for path in _platform_paths(root):
             if path not in locked:
                 yield _finding("PLT-004", path, "the file is in the platform's place, but not the platform's")

@@ -1,0 +1,357 @@
+"""What the image checks must not get wrong: layouts, layers, and real programs."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from conformance_images import (
+    BUSYBOX,
+    PRIVATE_KEY,
+    Item,
+    Spec,
+    directory,
+    docker_archive,
+    elf,
+    file,
+    hardlink,
+    opaque,
+    program,
+    release,
+    symlink,
+    twin,
+    whiteout,
+)
+from conformance_tool import Answer, run
+
+
+def check(tmp_path: Path, spec: Spec, language: str = "go") -> Answer:
+    path = docker_archive(tmp_path / "image.tar", spec)
+    return run("image", path, "--language", language, "--format", "json", "--repo", tmp_path)
+
+
+def findings(answer: Answer, check_id: str) -> list[str]:
+    return [
+        f"{item['path']}: {item['message']}"
+        for item in answer.report["findings"]
+        if item["check"] == check_id
+    ]
+
+
+# Layers
+
+
+def test_whiteout_removes_what_a_lower_layer_brought(tmp_path: Path) -> None:
+    spec = release().add(
+        file("usr/bin/sh", BUSYBOX, 0o755), directory("opt/sh"), program("opt/sh/bash")
+    )
+    assert check(tmp_path, spec).ids == {"IMG-001"}
+    spec.layers.append([whiteout("usr/bin/sh"), whiteout("opt/sh")])
+    assert check(tmp_path, spec).ids == set()
+
+
+def test_whiteout_through_a_link(tmp_path: Path) -> None:
+    spec = release().add(file("usr/bin/sh", BUSYBOX, 0o755))
+    spec.layers.append([whiteout("bin/sh")])
+    assert check(tmp_path, spec).ids == set()
+
+
+def test_whiteout_spares_its_own_layer(tmp_path: Path) -> None:
+    spec = release()
+    spec.layers.append([program("app/bash"), whiteout("app/bash")])
+    assert check(tmp_path, spec).ids == {"IMG-001"}
+
+
+def test_opaque_directory_hides_lower_layers_only(tmp_path: Path) -> None:
+    spec = release().add(
+        directory("opt/"), program("opt/bash"), directory("opt/a"), program("opt/a/dash")
+    )
+    kept = spec.copy()
+    kept.layers.append([program("opt/zsh"), opaque("opt"), program("opt/fish")])
+    names = findings(check(tmp_path, kept), "IMG-001")
+    assert [name.partition(":")[0] for name in names] == ["/opt/fish", "/opt/zsh"]
+    spec.layers.append([opaque("opt")])
+    assert check(tmp_path, spec).ids == set()
+
+
+def test_whiteout_of_something_that_never_was(tmp_path: Path) -> None:
+    spec = release()
+    spec.layers.append([whiteout("usr/none/x"), opaque("none"), whiteout("app/payments/x")])
+    assert check(tmp_path, spec).ids == set()
+
+
+def test_directory_replaces_a_link_and_a_link_a_directory(tmp_path: Path) -> None:
+    spec = release().add(directory("opt/"), program("opt/bash"))
+    spec.layers.append([symlink("opt", "/app"), directory("bin/")])
+    assert check(tmp_path, spec).ids == set()
+
+
+def test_shell_under_a_merged_usr_is_reported_once(tmp_path: Path) -> None:
+    spec = release().add(
+        program("bin/dash", b"\0job control turned off\0"), symlink("usr/bin/sh", "dash")
+    )
+    assert findings(check(tmp_path, spec), "IMG-001") == [
+        "/usr/bin/dash: dash (shell), also as /usr/bin/sh"
+    ]
+
+
+def test_shell_in_a_split_layout(tmp_path: Path) -> None:
+    spec = release()
+    spec.layers[0] = [item for item in spec.layers[0] if item.path != "bin"]
+    spec.add(directory("bin/"), program("bin/dash", b"\0job control turned off\0"))
+    assert findings(check(tmp_path, spec), "IMG-001") == ["/bin/dash: dash (shell)"]
+
+
+def test_hard_links_are_one_program_with_several_names(tmp_path: Path) -> None:
+    names = ["sh", "ash", "bash", "zsh", "ksh", "fish"]
+    links = [hardlink(f"opt/{name}", "opt/busybox") for name in names]
+    spec = release().add(directory("opt/"), file("opt/busybox", BUSYBOX, 0o755), *links)
+    assert len(findings(check(tmp_path, spec), "IMG-001")) == 1
+    assert "also as" in findings(check(tmp_path, spec), "IMG-001")[0]
+
+
+def test_hard_link_survives_its_first_name(tmp_path: Path) -> None:
+    spec = release().add(program("opt/bash", b"GNU bash, version 5"), hardlink("opt/x", "opt/bash"))
+    spec.layers.append([whiteout("opt/bash")])
+    assert findings(check(tmp_path, spec), "IMG-001") == ["/opt/x: bash (shell) under another name"]
+
+
+def test_replaced_file_counts_as_it_is_now(tmp_path: Path) -> None:
+    spec = release().add(program("app/tool", mode=0o4755))
+    spec.layers.append([program("app/tool")])
+    assert check(tmp_path, spec).ids == set()
+
+
+def test_deleted_secret_is_still_in_its_layer(tmp_path: Path) -> None:
+    spec = release().add(file("app/key.pem", PRIVATE_KEY))
+    spec.layers.append([whiteout("app/key.pem")])
+    assert findings(check(tmp_path, spec), "IMG-010") == [
+        "/app/key.pem: a private key in layer 2, though a later layer deletes it"
+    ]
+
+
+# Names and content
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        file("app/run", "#!/bin/sh\nexec /app/payments\n", 0o755),
+        file("usr/share/bash/sh", "a page about shells"),
+        file("app/docs/bash", "not executable"),
+        symlink("usr/bin/sh", "/nowhere"),
+        directory("app/sh/"),
+        program("app/tool", b"/bin/sh\0-c\0/bin/bash\0busybox\0apt-get install\0python3\0"),
+        program("app/tool", b"OPTIND\0only\0"),
+        file("var/lib/dpkg/status.d/base-files", "Package: base-files\n"),
+        file("etc/apt/sources.list.d/debian.sources", "Types: deb\n"),
+        file("usr/lib/node_modules/semver/package.json", "{}"),
+        directory("tmp/x/", 0o1777),
+        directory("var/local/", 0o2775),
+        Item("dev/null", b"3", mode=0o666),
+        file("usr/share/doc/ssh/README.md", PRIVATE_KEY),
+        file("usr/lib/python3/ssh.py", '_START = b"-----BEGIN OPENSSH PRIVATE KEY-----"\n'),
+        file(
+            "etc/ssl/certs/extra.pem",
+            "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+        ),
+        file(
+            "app/public.pem",
+            "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEF\n-----END PUBLIC KEY-----\n",
+        ),
+        file("app/.env.example", "DB_PASSWORD=change-me\n"),
+        file("app/.env", "# nothing here\n"),
+        file("app/.npmrc", "engine-strict=true\n//r.example.com/:_authToken=${NPM_TOKEN}\n"),
+        file("app/config.json", '{"auth": "none"}'),
+        file("app/settings.xml", "<settings><password>${env.PASSWORD}</password></settings>"),
+        file("etc/pip.conf", "[global]\nindex-url = https://pypi.example.com/simple\n"),
+    ],
+    ids=lambda item: item.path,
+)
+def test_harmless(tmp_path: Path, item: Item) -> None:
+    assert check(tmp_path, release().add(item)).ids == set()
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "DB_PASSWORD_FILE=/run/secrets/db",
+        "TOKEN_URL=https://login.example.com/token",
+        "TOKENIZERS_PARALLELISM=false",
+        "API_KEY=",
+        "GPG_KEY=7169605F62C751356D054A26A821E680E5FA6305",
+        "JAVA_TOOL_OPTIONS=-Xmx64m",
+        "PASSWORD=${PASSWORD}",
+        "PROXY=http://proxy.example.com:3128",
+    ],
+)
+def test_harmless_variables(tmp_path: Path, entry: str) -> None:
+    spec = release()
+    spec.config["Env"].append(entry)
+    spec.history.append({"created_by": f"ENV {entry}"})
+    assert check(tmp_path, spec).ids == set()
+
+
+@pytest.mark.parametrize("name", ["fish", "node", "go", "apk", "nu", "python"])
+def test_a_service_may_have_any_name(tmp_path: Path, name: str) -> None:
+    spec = release()
+    spec.layers[1] = [directory("app/"), program(f"app/{name}")]
+    spec.config["Entrypoint"] = [f"/app/{name}"]
+    spec.config["Healthcheck"] = {"Test": ["CMD", f"/app/{name}", "healthcheck"]}
+    assert check(tmp_path, spec).ids == set()
+
+
+def test_a_service_that_is_a_shell(tmp_path: Path) -> None:
+    spec = release()
+    spec.layers[1] = [directory("app/"), program("app/payments", b"GNU bash, version 5")]
+    assert check(tmp_path, spec).ids == {"IMG-001"}
+
+
+@pytest.mark.parametrize(
+    ("language", "items", "expected"),
+    [
+        (
+            "python",
+            [
+                program("usr/bin/python3.13", b"Py_BytesMain"),
+                symlink("usr/bin/python", "python3.13"),
+            ],
+            set(),
+        ),
+        ("python", [program("nodejs/bin/node", b"_ZN4node5Start")], {"IMG-003"}),
+        ("python", [file("app/.venv/bin/pip", "#!/app/.venv/bin/python\n", 0o755)], {"IMG-002"}),
+        ("node", [program("nodejs/bin/node", b"_ZN4node5Start")], set()),
+        ("node", [file("nodejs/bin/npm", "#!/usr/bin/env node\n", 0o755)], {"IMG-002"}),
+        (
+            "java",
+            [
+                program("opt/java/bin/java", b"JLI_Launch"),
+                file("opt/java/lib/libjli.so", elf(b"JLI_Launch")),
+            ],
+            set(),
+        ),
+        ("java", [program("opt/java/bin/keytool", b"JLI_Launch")], set()),
+        (
+            "java",
+            [program("opt/java/bin/javac", b"JLI_Launch\0com.sun.tools.javac.Main")],
+            {"IMG-003"},
+        ),
+        ("java", [program("opt/java/bin/x", b"JLI_Launch\0jdk.internal.jshell.tool")], {"IMG-003"}),
+        ("java", [file("opt/java/release", 'MODULES="java.base jdk.jshell"\n')], {"IMG-003"}),
+        ("java", [file("opt/java/release", 'MODULES="java.base java.sql"\n')], set()),
+        ("go", [program("opt/java/bin/java", b"JLI_Launch")], {"IMG-003"}),
+        ("rust", [program("usr/bin/python3.13", b"Py_BytesMain")], {"IMG-003"}),
+    ],
+)
+def test_own_runtime(tmp_path: Path, language: str, items: list[Item], expected: set[str]) -> None:
+    assert check(tmp_path, release().add(*items), language).ids == expected
+
+
+def test_java_may_bring_its_own_certificates(tmp_path: Path) -> None:
+    spec = release().add(file("opt/java/lib/security/cacerts", "truststore"))
+    spec.layers.append([whiteout("etc/ssl/certs/ca-certificates.crt")])
+    assert check(tmp_path, spec, "java").ids == set()
+    assert check(tmp_path, spec, "go").ids == {"IMG-009"}
+
+
+REAL = {
+    "node": ("node", "node"),
+    "python3": ("python", "python"),
+    "java": ("java", "java"),
+    "git": (None, "go"),
+    "dash": ("shell", "go"),
+    "bash": ("shell", "go"),
+}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_programs_under_another_name(tmp_path: Path, name: str) -> None:
+    found = shutil.which(name, path="/usr/bin:/bin:/usr/local/bin")
+    if found is None:
+        pytest.skip(f"{name} is not installed here")
+    kind, language = REAL[name]
+    data = Path(found).resolve().read_bytes()
+    answer = check(tmp_path, release().add(file("app/x", data, 0o755)), language)
+    assert answer.ids == ({"IMG-001"} if kind == "shell" else set())
+    if kind not in (None, "shell"):
+        assert check(tmp_path, release().add(file("app/x", data, 0o755)), "go").ids == {"IMG-003"}
+
+
+def test_a_large_go_program_is_nothing_else(tmp_path: Path) -> None:
+    tool = Path("/usr/local/go/bin/go")
+    if not tool.is_file():
+        pytest.skip("the Go toolchain is not at /usr/local/go")
+    assert check(tmp_path, release().add(file("app/x", tool.read_bytes(), 0o755))).ids == set()
+
+
+def test_signature_across_a_window(tmp_path: Path) -> None:
+    from conformance.content import WINDOW
+
+    data = elf(bytes(WINDOW - 200) + b"GNU bash, version 5" + bytes(1 << 20))
+    assert check(tmp_path, release().add(file("app/x", data, 0o755))).ids == {"IMG-001"}
+
+
+# Start command
+
+
+def test_start_command_through_links_and_path(tmp_path: Path) -> None:
+    spec = release().add(directory("app/current/"), symlink("app/current/run", "../payments"))
+    spec.layers[1].append(symlink("usr/local", "/app/current"))
+    for start in ("/app/current/run", "current/run", "./payments"):
+        spec.config.update(Entrypoint=[start], WorkingDir="/app")
+        assert check(tmp_path, spec).ids == set(), start
+    spec.config.update(Entrypoint=["run"], Env=["PATH=/none:/app/current"], Healthcheck=None)
+    assert check(tmp_path, spec).ids == set()
+
+
+def test_dynamic_program_with_its_loader(tmp_path: Path) -> None:
+    spec = release()
+    spec.layers[1][1].data = elf(interpreter="/lib64/ld-linux-x86-64.so.2")
+    assert findings(check(tmp_path, spec), "IMG-007") == [
+        "/app/payments: the start command needs /lib64/ld-linux-x86-64.so.2, which is not in the image"
+    ]
+    spec.layers[0] += [symlink("lib64", "usr/lib64"), program("usr/lib64/ld-linux-x86-64.so.2")]
+    assert check(tmp_path, spec).ids == set()
+
+
+def test_empty_labels_count_when_strict(tmp_path: Path) -> None:
+    spec = release()
+    spec.config["Labels"]["org.opencontainers.image.base.digest"] = ""
+    path = docker_archive(tmp_path / "i.tar", spec)
+    assert run("image", path, "--language", "go").code == 0
+    strict = run("image", path, "--language", "go", "--strict", "--format", "json")
+    assert strict.ids == {"IMG-012"}
+
+
+# Twin
+
+
+def test_twin_of_kaniko_lists_unchanged_parents(tmp_path: Path) -> None:
+    spec = twin()
+    spec.layers[2][:0] = [directory("/"), directory("app/"), directory("etc/")]
+    paths = [docker_archive(tmp_path / "d", spec), docker_archive(tmp_path / "r", release())]
+    answer = run("image", paths[0], "--twin", paths[1], "--language", "go")
+    assert answer.code == 0, answer.out
+
+
+def test_twin_of_an_image_without_path(tmp_path: Path) -> None:
+    of = release()
+    of.config["Env"] = ["SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"]
+    for path in (
+        "PATH=:/busybox",
+        "PATH=/busybox",
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/busybox",
+    ):
+        spec = twin(of)
+        spec.config["Env"].append(path)
+        paths = [docker_archive(tmp_path / "d", spec), docker_archive(tmp_path / "r", of)]
+        answer = run("image", paths[0], "--twin", paths[1], "--language", "go")
+        assert answer.code == 0, answer.out
+
+
+def test_a_shell_elsewhere_in_the_debug_image(tmp_path: Path) -> None:
+    of = release().add(program("app/sh"))
+    paths = [docker_archive(tmp_path / "d", twin(of)), docker_archive(tmp_path / "r", of)]
+    answer = run("image", paths[0], "--twin", paths[1], "--language", "go", "--format", "json")
+    assert answer.ids == {"IMG-001"}
