@@ -64,6 +64,7 @@ pub async fn serve(stream: TcpStream, router: Router, mut closing: watch::Receiv
         }
     });
     let connection = http1::Builder::new()
+        // A client may close its side as soon as it has asked.
         .half_close(true)
         .header_read_timeout(None)
         .max_header_size(MAX_HEADER_BYTES)
