@@ -393,9 +393,7 @@ REPO: dict[str, list[RepoPlant]] = {
         lambda root: (root / ".gitlab-ci.yml").unlink(),
     ],
     "PIP-002": [
-        job(
-            "extra:\n  image: $CI_IMAGE\n  services:\n    - docker.io/library/docker:28-dind\n  script: [make]\n"
-        ),
+        job("extra:\n  image: $CI_IMAGE\n  services:\n    - docker.io/library/docker:28-dind\n"),
         job("extra:\n  variables:\n    DOCKER_HOST: tcp://docker:2375\n  script: [make]\n"),
         script("docker build -t x ."),
         script("|\n      cd x && sudo docker \\\n        push x"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 
 from .secrets_in_files import secret_in
 from .tarstream import Content

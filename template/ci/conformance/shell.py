@@ -76,7 +76,7 @@ def _simple(script: str) -> Iterator[tuple[list[str], bool, list[str]]]:
             close = script.find("'", index + 1)
             close = end if close < 0 else close
             word = (word or "") + script[index + 1 : close]
-            index = close + 1
+            index = min(close + 1, end)
             continue
         if char == '"':
             text, index = _double_quoted(script, index + 1, nested)
@@ -136,7 +136,7 @@ def _double_quoted(script: str, index: int, nested: list[str]) -> tuple[str, int
         else:
             text += script[index]
             index += 1
-    return text, index + 1
+    return text, min(index + 1, len(script))
 
 
 def _substitution(script: str, index: int) -> tuple[str, int]:
@@ -144,7 +144,7 @@ def _substitution(script: str, index: int) -> tuple[str, int]:
     if script[index] == "`":
         close = script.find("`", index + 1)
         close = len(script) if close < 0 else close
-        return script[index + 1 : close], close + 1
+        return script[index + 1 : close], min(close + 1, len(script))
     start = index = index + 2
     depth, quote = 1, ""
     while index < len(script):
@@ -163,7 +163,7 @@ def _substitution(script: str, index: int) -> tuple[str, int]:
             if not depth:
                 break
         index += 1
-    return script[start:index], index + 1
+    return script[start:index], min(index + 1, len(script))
 
 
 def _after_heredocs(script: str, index: int, heredocs: list[tuple[str, bool]]) -> int:

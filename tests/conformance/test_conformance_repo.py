@@ -1,0 +1,406 @@
+"""Repositories as they drift: deviations, reports, and twenty edits of real teams."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conformance.registry import CHECKS
+from conformance_images import BUSYBOX, docker_archive, file, release
+from conformance_service import DOCKERFILE, deviation, edit, lock, record, service, write
+from conformance_tool import TOOL, run, run_process
+
+TODAY = "2026-06-01"
+ADR3 = "ADR-003-minimal-multi-stage-runtime-images.md"
+SHELL_BASE = "docker.io/library/alpine:3.22"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return service(tmp_path / "payments")
+
+
+def ids(root: Path, *arguments: str) -> set[str]:
+    return run("repo", root, "--today", TODAY, "--format", "json", *arguments).ids
+
+
+# Deviations
+
+
+def test_a_deviation_silences_exactly_what_it_names(root: Path) -> None:
+    edit(root, "image/Dockerfile", "gcr.io/distroless/static-debian13:nonroot", SHELL_BASE)
+    edit(root, "image/Dockerfile", "EXPOSE 8080", "RUN true")
+    assert ids(root) == {"DKF-010", "DKF-011"}
+    deviation(root, deviates_from="ADR-003: DKF-010, IMG-001")
+    assert ids(root) == {"DKF-011"}
+    answer = run("repo", root, "--today", TODAY)
+    assert answer.code == 1
+    assert answer.lines[0].startswith("DKF-011  image/Dockerfile:")
+    assert answer.lines[1].startswith("DKF-010  image/Dockerfile:")
+    assert answer.lines[1].endswith("; deviated by SVC-0001")
+    assert answer.lines[2] == "payments: 45 checks, 1 finding, 1 deviated"
+
+
+def test_a_run_with_only_deviated_findings_passes(root: Path) -> None:
+    edit(root, "image/Dockerfile", "EXPOSE 8080", "RUN true")
+    deviation(root, deviates_from="ADR-003: DKF-011")
+    answer = run("repo", root, "--today", TODAY)
+    assert answer.code == 0
+    assert "deviated by SVC-0001" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("today", "expected"),
+    [
+        ("2026-12-30", set()),
+        ("2026-12-31", {"DKF-011", "DEV-003"}),
+        ("2027-01-01", {"DKF-011", "DEV-003"}),
+    ],
+)
+def test_a_deviation_ends_on_the_day_it_expires(root: Path, today: str, expected: set[str]) -> None:
+    edit(root, "image/Dockerfile", "EXPOSE 8080", "RUN true")
+    deviation(root, deviates_from="ADR-003: DKF-011", expires="2026-12-31")
+    assert run("repo", root, "--today", today, "--format", "json").ids == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"approver": ""}, {"DKF-011", "DEV-001"}),
+        ({"expires": "soon"}, {"DKF-011", "DEV-001"}),
+        ({"deviates_from": "ADR-003: DKF-011, DKF-999"}, {"DEV-002"}),
+        ({"deviates_from": "ADR-006: DKF-011"}, {"DKF-011", "DEV-002"}),
+        ({"status": "Proposed"}, {"DKF-011"}),
+        ({"status": "Deprecated"}, {"DKF-011"}),
+        ({"status": "Deprecated", "expires": "2020-01-01"}, {"DKF-011"}),
+        (
+            {
+                "deviates_from": f"[ADR-003](../{ADR3}): `DKF-011`",
+            },
+            set(),
+        ),
+    ],
+)
+def test_what_counts_as_a_deviation(
+    root: Path, changes: dict[str, str], expected: set[str]
+) -> None:
+    edit(root, "image/Dockerfile", "EXPOSE 8080", "RUN true")
+    deviation(root, **{"deviates_from": "ADR-003: DKF-011", **changes})
+    assert ids(root) == expected
+
+
+def test_a_deviation_cannot_silence_the_checks_on_deviations(root: Path) -> None:
+    deviation(root, 1, deviates_from="ADR-001: DEV-001, DEV-003")
+    deviation(root, 2, expires="2020-01-01")
+    assert ids(root) == {"DEV-002", "DEV-003"}
+
+
+def test_a_deviation_holds_for_images_too(root: Path, tmp_path: Path) -> None:
+    path = docker_archive(tmp_path / "i.tar", release().add(file("app/x", BUSYBOX, 0o755)))
+    arguments = ("image", path, "--repo", root, "--today", TODAY)
+    assert run(*arguments).code == 1
+    deviation(root)
+    answer = run(*arguments)
+    assert answer.code == 0
+    assert "IMG-001  /app/x: " in answer.out
+    assert "deviated by SVC-0001" in answer.out
+    assert run("image", path, "--repo", root, "--today", "2027-01-01").code == 1
+
+
+def test_the_day_must_be_a_date(root: Path) -> None:
+    answer = run("repo", root, "--today", "tomorrow")
+    assert answer.code == 2
+    assert 'got "tomorrow", want a date such as 2026-03-20' in answer.err
+
+
+# Records
+
+
+def test_a_chain_of_records_that_agrees(root: Path) -> None:
+    record(root, 1, status="Superseded", superseded_by="[SVC-0002](SVC-0002-a-decision.md)")
+    record(root, 2, status="Superseded", supersedes="SVC-0001", superseded_by="SVC-0003")
+    record(root, 3, supersedes="SVC-0002")
+    assert ids(root) == set()
+
+
+def test_links_in_code_and_comments_are_no_links(root: Path) -> None:
+    text = (
+        "\n\n```sh\n[x](none.md)\n```\n\n<!-- [y](none.md) -->\n\n`[z](none.md)`\n\n"
+        "[a](https://example.com/none.md) [b](#context-and-problem-statement) [c](</README.md>)\n"
+        "[d](../../../README.md#payments) [e](mailto:x@example.com)\n"
+        "![f](../../../README.md 'title')\n"
+    )
+    edit(root, record(root, 1), "Something.", "Something." + text)
+    assert ids(root) == set()
+
+
+def test_the_template_of_a_record_is_no_record(root: Path) -> None:
+    assert (root / "specs/ADRs/service/SVC-0000-template.md").is_file()
+    assert ids(root) == set()
+
+
+# Updates
+
+
+def test_markers_in_the_middle_of_a_line_are_no_conflict(root: Path) -> None:
+    write(
+        root,
+        "x.md",
+        "Look for `<<<<<<< before updating` and\n`>>>>>>> after updating`.\n\n=======\n",
+    )
+    write(root, "node_modules/x/y.rej", "")
+    write(root, "node_modules/x/y.md", "<<<<<<< a\n=======\n>>>>>>> b\n")
+    assert ids(root) == set()
+
+
+def test_a_tree_that_is_no_repository(root: Path) -> None:
+    shutil.rmtree(root / ".git")
+    assert run("repo", root, "--strict").code == 0
+
+
+def test_git_that_cannot_answer(root: Path) -> None:
+    shutil.rmtree(root / ".git")
+    write(root, ".git", "gitdir: /nowhere\n")
+    answer = run("repo", root)
+    assert answer.code == 0
+    assert answer.lines[0].startswith("UPD-002  not run: git cannot read the repository")
+    assert run("repo", root, "--strict").code == 1
+
+
+# The command line
+
+
+def test_without_pyyaml_the_checks_are_named(root: Path, tmp_path: Path) -> None:
+    blocked = tmp_path / "blocked"
+    write(blocked, "yaml.py", "raise ImportError('blocked')\n")
+    environment = {**os.environ, "PYTHONPATH": str(blocked)}
+    command = [sys.executable, str(TOOL), "repo", str(root)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done
+    named = [line[:7] for line in done.stdout.splitlines()[:-1]]
+    assert named == [check.id for check in CHECKS.values() if check.needs_yaml]
+    assert done.stdout.splitlines()[-1] == "payments: 36 checks, no findings, 9 checks not run"
+    strict = subprocess.run(
+        [*command, "--strict"], capture_output=True, env=environment, check=False
+    )
+    assert strict.returncode == 1
+
+
+def test_a_service_without_a_pipeline(root: Path) -> None:
+    (root / ".gitlab-ci.yml").unlink()
+    shutil.rmtree(root / "ci/gitlab")
+    lock(root)
+    answer = run("repo", root, "--format", "json")
+    assert answer.ids == set()
+    assert not [check for check in answer.report["checked"] if check.startswith("PIP")]
+
+
+def test_the_tool_checks_the_repository_that_it_stands_in(root: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    answer = run_process("repo", cwd=elsewhere, tool=root / "ci/conformance")
+    assert (answer.code, answer.out) == (0, "payments: 45 checks, no findings\n")
+    assert not list(root.rglob("__pycache__"))
+
+
+def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
+    answer = run("repo", tmp_path / "none")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.endswith("none is not a directory\n")
+
+
+def test_an_empty_directory_has_findings_and_no_traceback(tmp_path: Path) -> None:
+    assert ids(tmp_path) == {"DKF-001", "DKF-016", "REC-009", "PLT-001"}
+
+
+def test_gitlab_report(root: Path) -> None:
+    edit(root, "image/Dockerfile", "EXPOSE 8080", "RUN true\nRUN true")
+    answer = run("repo", root, "--format", "gitlab")
+    assert answer.code == 1
+    issues = json.loads(answer.out)
+    assert [(issue["check_name"], issue["severity"]) for issue in issues] == [
+        ("DKF-011", "major")
+    ] * 2
+    assert [issue["location"] for issue in issues] == [
+        {"path": "image/Dockerfile", "lines": {"begin": line}} for line in (15, 16)
+    ]
+    assert len({issue["fingerprint"] for issue in issues}) == 2
+    assert json.loads(run("repo", service(root.parent / "other"), "--format", "gitlab").out) == []
+
+
+def test_gitlab_report_of_an_image(tmp_path: Path) -> None:
+    path = docker_archive(tmp_path / "i.tar", release().add(file("app/x", BUSYBOX, 0o755)))
+    issues = json.loads(run("image", path, "--language", "go", "--format", "gitlab").out)
+    assert [issue["location"]["path"] for issue in issues] == ["image/Dockerfile"]
+    assert "/app/x" in issues[0]["description"]
+
+
+def test_list_and_explain() -> None:
+    listed = run("list")
+    assert [line[:7] for line in listed.lines] == list(CHECKS)
+    assert [row["id"] for row in run("list", "--format", "json").report] == list(CHECKS)
+    for check in CHECKS.values():
+        text = run("explain", check.id).out
+        for part in (check.rationale, check.fix, check.adr, *check.rules, "deviate"):
+            assert part in text
+    unknown = run("explain", "IMG-999")
+    assert (unknown.code, unknown.out) == (2, "")
+    assert unknown.err.startswith("conformance: no check IMG-999; ")
+
+
+# Drift: what a service looks like after some months
+
+
+def docker(old: str, new: str) -> Callable[[Path], object]:
+    return lambda root: edit(root, "image/Dockerfile", old, new)
+
+
+def renumbered(root: Path) -> None:
+    path = record(root, 1)
+    (root / path).rename(root / "specs/ADRs/service/SVC-0004-a-decision.md")
+
+
+def half_updated(root: Path) -> None:
+    write(
+        root, "Makefile", "<<<<<<< before updating\nrun:\n=======\nstart:\n>>>>>>> after updating\n"
+    )
+    write(root, "README.md.rej", "@@\n")
+
+
+ADR2 = "specs/ADRs/ADR-002-hermetic-ci-build-images.md"
+ADR5 = "specs/ADRs/ADR-005-base-images-float-and-rebuild.md"
+
+DRIFT: dict[str, tuple[Callable[[Path], object], set[str]]] = {
+    "a shell for a script": (
+        docker(
+            "EXPOSE 8080",
+            "COPY --from=builder --chown=0:0 /bin/sh /bin/sh\nRUN chmod +x /app/run.sh",
+        ),
+        {"DKF-011"},
+    ),
+    "root, for a port below 1024": (docker("USER 65532:65532", "USER root"), {"DKF-005"}),
+    "apt-get in release": (
+        docker("USER 65532", "RUN apt-get update && apt-get install -y curl\nUSER 65532"),
+        {"DKF-011"},
+    ),
+    "alpine, to look around": (
+        docker("gcr.io/distroless/static-debian13:nonroot", SHELL_BASE),
+        {"DKF-010"},
+    ),
+    "a pinned old base": (
+        docker("static-debian13:nonroot", "static-debian11:nonroot"),
+        {"DKF-010"},
+    ),
+    "the latest toolchain": (docker("golang:1.26-trixie", "golang:latest"), {"DKF-008"}),
+    "a base from the hub": (docker("FROM ${BUILDER_IMAGE}", "FROM golang"), {"DKF-008", "DKF-009"}),
+    "a start script": (
+        docker('ENTRYPOINT ["/app/payments"]', "ENTRYPOINT /app/run.sh && /app/payments"),
+        {"DKF-004"},
+    ),
+    "a token for a private module": (
+        docker("RUN go mod", "ARG GITHUB_TOKEN\nRUN go mod"),
+        {"DKF-013"},
+    ),
+    "a downloaded agent": (
+        docker("EXPOSE 8080", "ADD --chown=0:0 https://example.com/agent.jar /app/\nEXPOSE 8080"),
+        {"DKF-006"},
+    ),
+    "tools in the debug image": (
+        docker("ENTRYPOINT []", "COPY --from=builder --chown=0:0 /usr/local/go /go\nENTRYPOINT []"),
+        {"DKF-012"},
+    ),
+    "the stages cleaned up": (docker("\nFROM release\n", "\n"), {"DKF-003"}),
+    "an edited decision": (
+        lambda root: edit(root, ADR2, "| Status | Accepted |", "| Status | Rejected |"),
+        {"PLT-002"},
+    ),
+    "a deleted decision": (lambda root: (root / ADR5).unlink(), {"PLT-003", "REC-002", "REC-006"}),
+    "a renumbered service record": (renumbered, {"REC-001", "REC-002"}),
+    "a record from another tool": (
+        lambda root: write(root, "specs/ADRs/service/0001-use-redis.md", "# Use Redis\n"),
+        {"REC-001"},
+    ),
+    "a deviation that ran out": (
+        lambda root: (
+            deviation(root, expires="2026-05-31"),
+            docker("STOPSIGNAL SIGTERM", "RUN true")(root),
+        ),
+        {"DEV-003", "DKF-011"},
+    ),
+    "an update half done": (half_updated, {"UPD-001", "UPD-003"}),
+    "a job that installs": (
+        lambda root: edit(
+            root,
+            ".gitlab-ci.yml",
+            "- make lint",
+            "- apt-get update && apt-get install -y jq\n    - make lint",
+        ),
+        {"PIP-003"},
+    ),
+    "docker-in-docker for one test": (
+        lambda root: edit(
+            root, ".gitlab-ci.yml", "  script:", "  services: [docker:dind]\n  script:"
+        ),
+        {"PIP-002"},
+    ),
+    "a job of its own among the platform's": (
+        lambda root: write(
+            root, "ci/gitlab/deploy.yml", "deploy:\n  image: $CI_IMAGE\n  script: [make]\n"
+        ),
+        {"PLT-004"},
+    ),
+    "a README that moved": (
+        lambda root: edit(root, "README.md", "specs/", "docs/specs/"),
+        {"REC-006"},
+    ),
+    "a real Dockerfile at the root": (
+        lambda root: ((root / "Dockerfile").unlink(), write(root, "Dockerfile", DOCKERFILE)),
+        {"DKF-016"},
+    ),
+}
+
+
+@pytest.mark.parametrize("edit_name", DRIFT)
+def test_drift(root: Path, edit_name: str) -> None:
+    change, expected = DRIFT[edit_name]
+    change(root)
+    assert ids(root) == expected
+
+
+def test_everything_drifted_at_once(root: Path) -> None:
+    """The findings of one edit do not hide those of another, and each reads as one line."""
+    together = [
+        "root, for a port below 1024",
+        "alpine, to look around",
+        "a token for a private module",
+        "tools in the debug image",
+        "an edited decision",
+        "a deleted decision",
+        "a renumbered service record",
+        "an update half done",
+        "a job that installs",
+    ]
+    for name in together:
+        DRIFT[name][0](root)
+    answer = run("repo", root, "--today", TODAY, "--format", "json")
+    assert answer.ids == set().union(*(DRIFT[name][1] for name in together))
+    text = run("repo", root, "--today", TODAY)
+    assert len(text.lines) == len(answer.report["findings"]) + 1
+    for line, item in zip(text.lines, answer.report["findings"], strict=False):
+        where = f"{item['path']}:{item['line']}" if item["line"] else item["path"]
+        assert line == f"{item['check']}  {where}: {item['message']}; {item['fix']}"
+
+
+def test_every_finding_has_a_line_that_exists(root: Path) -> None:
+    for name in ("a shell for a script", "a job that installs", "a deviation that ran out"):
+        DRIFT[name][0](root)
+    for item in run("repo", root, "--today", TODAY, "--format", "json").report["findings"]:
+        assert item["line"], item
+        text = (root / item["path"]).read_text().splitlines()[item["line"] - 1]
+        assert text.split()[0] in ("RUN", "-", "|"), text

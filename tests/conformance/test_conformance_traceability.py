@@ -1,0 +1,71 @@
+"""Rules, checks and decisions name each other, in the files that every service receives."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from conformance.records import CHECK_ID, GUIDELINE, Records, read_rules
+from conformance.registry import ADRS, CHECKS
+from conformance_tool import TEMPLATE, TOOL
+
+from conformance import markdown
+
+RULES = list(read_rules((TEMPLATE / GUIDELINE).read_text(encoding="utf-8")))
+RECORDS = [item for item in Records(str(TEMPLATE)).records if item.kind == "ADR"]
+
+
+def test_the_registry_is_complete() -> None:
+    for check in CHECKS.values():
+        assert re.fullmatch(r"[A-Z]{3}-\d{3}", check.id)
+        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", check.title), check.id
+        assert check.adr in ADRS, check.id
+        assert check.rules, check.id
+        for text in (check.summary, check.rationale, check.fix):
+            assert text.strip() == text
+            assert text
+            assert "\n" not in text
+
+
+def test_every_rule_has_checks_that_exist_or_a_review() -> None:
+    assert RULES
+    for rule, _, text in RULES:
+        assert text is not None, rule
+        names = CHECK_ID.findall(text)
+        assert names or "review" in text, rule
+        assert not set(names) - set(CHECKS), rule
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_every_check_has_its_rules(check: str) -> None:
+    named = {rule for rule, _, text in RULES if check in CHECK_ID.findall(text or "")}
+    assert named == set(CHECKS[check].rules)
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda item: item.id)
+def test_every_decision_names_exactly_its_checks(record: object) -> None:
+    section = record.document.section("Confirmation")  # type: ignore[attr-defined]
+    assert section is not None
+    named = {name for line in section[1] for name in CHECK_ID.findall(line)}
+    assert named == {check.id for check in CHECKS.values() if check.adr == record.id}  # type: ignore[attr-defined]
+
+
+def test_the_registry_knows_every_decision() -> None:
+    assert [item.id for item in RECORDS] == sorted(ADRS)
+
+
+def test_checks_named_anywhere_in_the_specs_exist() -> None:
+    families = {check[:3] for check in CHECKS}
+    for page in sorted((TEMPLATE / "specs").rglob("*.md")):
+        document = markdown.Document.parse(page.read_text(encoding="utf-8"))
+        for line in document.lines:
+            for name in CHECK_ID.findall(line):
+                assert name in CHECKS or name[:3] not in families, f"{page.name}: {name}"
+
+
+def test_the_tool_is_standard_library_only() -> None:
+    """PyYAML and a zstd library are used where they are found, inside functions."""
+    for path in sorted(Path(TOOL).glob("*.py")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            assert not re.match(r"(?:import|from) (?:yaml|zstandard|compression)\b", line), path
