@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -38,7 +38,9 @@ def kaniko(lab: Lab) -> str:
 @pytest.fixture(params=["buildkit", "buildah", "kaniko"])
 def builder(request: pytest.FixtureRequest) -> str:
     """Each builder in turn."""
-    return request.getfixturevalue("kaniko") if request.param == "kaniko" else request.param
+    if request.param == "kaniko":
+        request.getfixturevalue("kaniko")
+    return str(request.param)
 
 
 def _may_skip(item: pytest.Item) -> bool:
@@ -46,14 +48,16 @@ def _may_skip(item: pytest.Item) -> bool:
     return parameters.get("builder") == "kaniko" or "kaniko" in getattr(item, "fixturenames", ())
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Where everything can be had, a skip is a failure; only Kaniko may be absent."""
-    outcome = yield
-    report = outcome.get_result()
+    report = yield
     if CI and report.skipped and not hasattr(report, "wasxfail") and not _may_skip(item):
         report.outcome = "failed"
         report.longrepr = f"skipped under CI=true: {report.longrepr}"
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -220,7 +220,7 @@ def test_the_network_can_be_taken_from_one_step(lab: Lab, hello: Path) -> None:
         "RUN go mod download github.com/google/uuid@v1.6.0\n"
         "RUN true && \\\n  go mod download rsc.io/quote@v1.5.2\n"
     )
-    with pytest.raises(LabError, match="rsc.io/quote"):
+    with pytest.raises(LabError, match=r"rsc\.io/quote"):
         lab.build(hello, dockerfile="mixed.Dockerfile", no_network="quote")
     with pytest.raises(LabError, match="no RUN of the Dockerfile matches 'mvn'"):
         lab.build(hello, dockerfile="mixed.Dockerfile", no_network="mvn")
@@ -243,9 +243,11 @@ def test_a_failed_build_shows_the_end_of_its_output(lab: Lab, hello: Path) -> No
 
 def test_a_service_that_ends_early_is_told_with_its_output(lab: Lab, hello: Path) -> None:
     release = lab.build(hello, "release")
-    with pytest.raises(LabError, match="ended with exit code 3 before /livez answered:\ngone"):
-        with lab.run(release, ["gone"]):
-            pass
+    with (
+        pytest.raises(LabError, match="ended with exit code 3 before /livez answered:\ngone"),
+        lab.run(release, ["gone"]),
+    ):
+        pass
 
 
 def test_an_empty_registry_asks_for_its_password(lab: Lab) -> None:
@@ -253,7 +255,7 @@ def test_an_empty_registry_asks_for_its_password(lab: Lab) -> None:
 
     with lab.empty_registry(auth=("team", "secret")) as registry:
         command = ["skopeo", "list-tags", "--tls-verify=false", f"docker://{registry.address}/a/b"]
-        with pytest.raises(LabError, match="unauthorized|authentication required"):
+        with pytest.raises(LabError, match=r"unauthorized|authentication required"):
             run(command, what="list-tags")
         with pytest.raises(LabError, match="404"):
             run([*command, "--creds=team:secret"], what="list-tags")

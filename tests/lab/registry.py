@@ -21,6 +21,8 @@ from . import install, oci
 from .system import LabError, lock, tail, write_atomically
 
 POLL_SECONDS = 0.05
+# Daemons may outlive what started them; without a reference Python complains of that.
+_started: list[subprocess.Popen[bytes]] = []
 
 
 def free_port() -> int:
@@ -61,6 +63,7 @@ def start(command: list[str], log: Path, ready: Callable[[], bool]) -> int | Non
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
         )
+    _started.append(process)
     while process.poll() is None:
         if ready():
             return process.pid
