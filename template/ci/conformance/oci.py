@@ -7,8 +7,10 @@ import json
 import os
 import platform as host
 import posixpath
+import queue
 import re
 import stat
+import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -220,7 +222,7 @@ class Layer:
     digest: str | None = None
 
     def stream(self, budget: Budget) -> tarstream.ByteStream:
-        return tarstream.ByteStream(self._unpacked(budget), self.what)
+        return tarstream.ByteStream(_ahead(self._unpacked(budget)), self.what)
 
     def _unpacked(self, budget: Budget) -> Iterator[bytes]:
         verifier = Verifier(self.diff_id, f"{self.what} (unpacked)")
@@ -239,6 +241,41 @@ class Layer:
             verifier.update(chunk)
             yield chunk
         verifier.finish()
+
+
+def _ahead(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Unpack in a second thread while the first one looks at the files; both drop the GIL."""
+    ready: queue.Queue[bytes | BaseException | None] = queue.Queue(maxsize=4)
+    stopped = threading.Event()
+
+    def hand_over(item: bytes | BaseException | None) -> None:
+        while not stopped.is_set():
+            try:
+                ready.put(item, timeout=0.1)
+                return
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        try:
+            for chunk in chunks:
+                hand_over(chunk)
+                if stopped.is_set():
+                    return
+            hand_over(None)
+        except BaseException as error:  # raised again where the chunks are read
+            hand_over(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stopped.set()
+        thread.join()
 
 
 def _decompressed(chunks: Iterator[bytes], what: str) -> Iterator[bytes]:
