@@ -122,8 +122,15 @@ class TarArchive(Archive):
         if self._file.read(2) == GZIP:
             self._file.close()
             self._file, size = _unzipped(path, limits)
-        self._file.seek(0)
         self._members: dict[str, tuple[int, int]] = {}
+        try:
+            self._read_index(size, limits)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _read_index(self, size: int, limits: Limits) -> None:
+        self._file.seek(0)
         links: dict[str, str] = {}
         stream = tarstream.FileStream(self._file, size, "the archive")
         for count, (entry, _) in enumerate(tarstream.entries(stream)):
@@ -175,7 +182,11 @@ def _unzipped(path: str, limits: Limits) -> tuple[BinaryIO, int]:
             size += len(chunk)
             if size > limits.unpacked:
                 raise Unusable(f"the archive unpacks to more than {limits.unpacked} bytes")
+    except Unusable:
+        file.close()
+        raise
     except (OSError, EOFError, zlib.error):
+        file.close()
         raise Unusable("the archive's gzip data is corrupt or truncated") from None
     return file, size  # type: ignore[return-value]
 
