@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lab import Image, Lab, LabError, external_images
+from lab import Lab, LabError, external_images
 
 DOCKERFILE = """\
 ARG BUILDER_IMAGE=docker.io/library/golang:1.26-trixie
@@ -73,8 +75,12 @@ def hello(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return context
 
 
-def static(lab: Lab, tag: str) -> Image:
-    return lab.pull(f"gcr.io/distroless/static-debian13:{tag}")
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+DISTROLESS = "gcr.io/distroless/{}-debian13:{}"
+PROGRAMS = {
+    "python3": {"/usr/bin/python3.13"},
+    "nodejs24": {"/nodejs/bin/node"},
+}
 
 
 @pytest.mark.parametrize(
@@ -87,27 +93,84 @@ def static(lab: Lab, tag: str) -> Image:
     ],
 )
 def test_distroless_static(lab: Lab, tag: str, user: str, home: str, shell: bool) -> None:
-    image = static(lab, tag)
+    image = lab.pull(DISTROLESS.format("static", tag))
     assert image.config["User"] == user
     assert image.config["WorkingDir"] == home
-    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     assert image.env == {
-        "PATH": f"{path}:/busybox" if shell else path,
+        "PATH": f"{PATH}:/busybox" if shell else PATH,
         "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
     }
     assert image.config.get("Entrypoint") == (["/busybox/sh"] if shell else None)
     assert not image.config.get("Cmd")
-    assert ("/busybox/sh" in image.files) is shell
-    assert not {"/bin/sh", "/usr/bin/sh", "/usr/bin/dpkg", "/usr/bin/apt"} & set(image.files)
     # base-files brings a script; there is nothing to run it with.
-    assert [path for path, info in image.files.items() if info.isreg() and info.mode & 0o111] == [
-        "/etc/update-motd.d/10-uname",
-        *(["/busybox/busybox"] if shell else []),
-    ]
+    assert [
+        path for path, info in sorted(image.files.items()) if info.isreg() and info.mode & 0o111
+    ] == [*(["/busybox/busybox"] if shell else []), "/etc/update-motd.d/10-uname"]
+
+
+@pytest.mark.parametrize(
+    ("family", "env", "entrypoint", "present"),
+    [
+        ("base-nossl", {}, None, {"/usr/lib/x86_64-linux-gnu/libc.so.6"}),
+        (
+            "cc",
+            {},
+            None,
+            {
+                "/usr/lib/x86_64-linux-gnu/libc.so.6",
+                "/usr/lib/x86_64-linux-gnu/libgcc_s.so.1",
+                "/usr/lib/x86_64-linux-gnu/libssl.so.3",
+                "/var/lib/dpkg/status.d/libstdc++6",
+            },
+        ),
+        (
+            "java-base",
+            {"LANG": "C.UTF-8"},
+            None,
+            {"/etc/ssl/certs/java/cacerts", "/usr/lib/locale/C.utf8/LC_CTYPE"},
+        ),
+        (
+            "python3",
+            {"LANG": "C.UTF-8"},
+            ["/usr/bin/python3.13"],
+            {"/usr/bin/python3", "/usr/bin/python", "/etc/ld.so.cache"},
+        ),
+        ("nodejs24", {}, ["/nodejs/bin/node"], {"/nodejs/LICENSE"}),
+    ],
+)
+def test_distroless_languages(
+    lab: Lab, family: str, env: dict[str, str], entrypoint: list[str] | None, present: set[str]
+) -> None:
+    image = lab.pull(DISTROLESS.format(family, "nonroot"))
+    assert image.config["User"] == "65532"
+    assert image.config["WorkingDir"] == "/home/nonroot"
+    assert image.config.get("Entrypoint") == entrypoint
+    certificates = {"SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"}
+    assert image.env == {"PATH": PATH, **certificates, **env}
+    assert present | PROGRAMS.get(family, set()) <= set(image.files)
+    assert not SHELLS & set(image.files)
+    assert "/usr/lib/jvm" not in image.files
+    debug = lab.config(DISTROLESS.format(family, "debug-nonroot"))
+    assert debug["Entrypoint"] == (entrypoint or ["/busybox/sh"])
+
+
+SHELLS = {f"{directory}/{name}" for directory in ("/bin", "/usr/bin") for name in ("sh", "bash")}
+
+
+def test_the_interpreters_run(lab: Lab) -> None:
+    code = (
+        "import ctypes.util, ssl, sqlite3, sys;"
+        "print(sys.version_info[:2], sys.flags.utf8_mode, ctypes.util.find_library('ssl'),"
+        " len(ssl.create_default_context().get_ca_certs()) > 100)"
+    )
+    python = lab.call(lab.pull(DISTROLESS.format("python3", "nonroot")), ["-c", code])
+    assert (python.exit_code, python.stdout) == (0, "(3, 13) 0 libssl.so.3 True\n"), python.stderr
+    node = lab.call(lab.pull(DISTROLESS.format("nodejs24", "nonroot")), ["--version"])
+    assert node.stdout.startswith("v24."), node.stderr
 
 
 def test_distroless_files(lab: Lab) -> None:
-    image = static(lab, "nonroot")
+    image = lab.pull(DISTROLESS.format("static", "nonroot"))
     assert image.read("/etc/passwd").decode() == (
         "root:x:0:0:root:/root:/sbin/nologin\n"
         "nobody:x:65534:65534:nobody:/nonexistent:/sbin/nologin\n"
@@ -133,18 +196,13 @@ def test_distroless_files(lab: Lab) -> None:
 
 
 def test_a_release_base_trusts_only_public_authorities(lab: Lab) -> None:
-    if lab.real:
-        pytest.skip("the real bases are in use")
-    bundle = static(lab, "nonroot").read("/etc/ssl/certs/ca-certificates.crt")
-    count = bundle.count(b"BEGIN CERTIFICATE")
-    assert 100 < count < 200
-    machine = Path("/etc/ssl/certs/ca-certificates.crt").read_bytes()
-    builder = lab.pull("docker.io/library/golang:1.26-trixie")
-    assert builder.read("/etc/ssl/certs/ca-certificates.crt") == machine
+    image = lab.pull(DISTROLESS.format("static", "nonroot"))
+    bundle = image.read("/etc/ssl/certs/ca-certificates.crt")
+    assert 100 < bundle.count(b"BEGIN CERTIFICATE") < 200
 
 
 def test_busybox_is_one_program_with_absolute_links(lab: Lab) -> None:
-    image = static(lab, "debug-nonroot")
+    image = lab.pull(DISTROLESS.format("static", "debug-nonroot"))
     below = {p: i for p, i in image.files.items() if p.startswith("/busybox/")}
     assert below.pop("/busybox/busybox").isreg()
     assert len(below) > 100
@@ -153,16 +211,67 @@ def test_busybox_is_one_program_with_absolute_links(lab: Lab) -> None:
     assert (answer.exit_code, answer.stdout) == (0, "65532\n")
 
 
-def test_golang(lab: Lab) -> None:
-    image = lab.pull("docker.io/library/golang:1.26-trixie")
-    assert image.env["GOPATH"] == "/go"
-    assert image.env["GOTOOLCHAIN"] == "local"
-    assert image.env["PATH"].startswith("/go/bin:/usr/local/go/bin:")
-    assert image.config["WorkingDir"] == "/go"
-    assert image.files["/go/src"].mode == 0o1777
-    version = lab.call(image, ["go", "version"], hardened=False, user=None).stdout
-    assert version.startswith(f"go version go{image.env['GOLANG_VERSION']} linux/")
-    assert image.env["GOLANG_VERSION"].startswith("1.26.")
+BUILDERS: dict[str, tuple[dict[str, str], dict[str, Any], str, str]] = {
+    "golang:1.26-trixie": (
+        {"GOPATH": "/go", "GOTOOLCHAIN": "local", "PATH": f"/go/bin:/usr/local/go/bin:{PATH}"},
+        {"Cmd": ["bash"], "WorkingDir": "/go"},
+        "pwd; go version; gcc --version; git --version; stat -c %a /go/src",
+        r"(?s)/go\ngo version go1\.26\.\d+ linux/.*gcc .*git version.*\n1777\n",
+    ),
+    "rust:1.95-trixie": (
+        {
+            "CARGO_HOME": "/usr/local/cargo",
+            "RUSTUP_HOME": "/usr/local/rustup",
+            "PATH": f"/usr/local/cargo/bin:{PATH}",
+        },
+        {"Cmd": ["bash"]},
+        "rustc --version; cargo --version; rustup component add clippy rustfmt; gcc --version",
+        r"(?s)rustc 1\.95\.\d+ .*cargo 1\.95\.\d+ .*gcc ",
+    ),
+    "eclipse-temurin:25-jdk": (
+        {
+            "JAVA_HOME": "/opt/java/openjdk",
+            "LANG": "en_US.UTF-8",
+            "PATH": f"/opt/java/openjdk/bin:{PATH}",
+        },
+        {"Cmd": ["jshell"], "Entrypoint": ["/__cacert_entrypoint.sh"]},
+        "java -version 2>&1; keytool -list -cacerts -storepass changeit 2>&1;"
+        " jlink --add-modules java.base --output /tmp/jre; /tmp/jre/bin/java --list-modules",
+        r'(?s)openjdk version "25\..*contains 1\d\d entries.*java\.base@25',
+    ),
+    "python:3.13-slim-trixie": (
+        {"PATH": f"/usr/local/bin:{PATH}"},
+        {"Cmd": ["python3"]},
+        "command -v python3; python --version; pip --version;"
+        " python3 -c 'import bz2, ctypes, curses, lzma, readline, sqlite3, ssl, uuid, zlib';"
+        " ls /usr/bin/python* 2>&1 || true",
+        r"(?s)/usr/local/bin/python3\nPython 3\.13\.\d+\npip .* from "
+        r"/usr/local/lib/python3\.13/site-packages/pip .*No such file",
+    ),
+    "node:24-trixie-slim": (
+        {"PATH": PATH},
+        {"Cmd": ["node"], "Entrypoint": ["docker-entrypoint.sh"]},
+        "node --version; npm --version; command -v npx; command -v corepack; id -u node",
+        r"v24\.\d+\.\d+\n\d+\.\d+\.\d+\n/usr/local/bin/npx\n/usr/local/bin/corepack\n1000\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_builder_images(lab: Lab, name: str, tmp_path: Path) -> None:
+    env, config, script, expected = BUILDERS[name]
+    actual = lab.config(name)
+    assert not actual.get("User")
+    assert env.items() <= dict(line.split("=", 1) for line in actual["Env"]).items()
+    for key in ("Cmd", "Entrypoint", "WorkingDir"):
+        assert (actual.get(key) or None) == config.get(key), key
+    (tmp_path / "Dockerfile").write_text(
+        f"FROM docker.io/library/{name} AS base\n"
+        f"RUN set -eu; ({script}) > /said\n"
+        "FROM scratch\nCOPY --from=base /said /said\n"
+    )
+    said = lab.build(tmp_path, no_network=True).read("/said").decode()
+    assert re.match(expected, said), said
 
 
 def test_every_builder_gives_the_same_image(lab: Lab, builder: str, hello: Path) -> None:

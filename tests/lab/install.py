@@ -245,9 +245,9 @@ def _debian_jdk(major: int) -> Path:
 
 
 def java_version(root: Path) -> str:
-    """The version in a JDK's release file, such as 25.0.3+9."""
+    """The version in a JDK's release file without the vendor's suffix, such as 25.0.3+9."""
     release = (root / "release").read_text()
     found = re.search(r'^JAVA_RUNTIME_VERSION="([^"]+)"', release, re.M)
     if not found:
         raise LabError(f"{root}/release has no JAVA_RUNTIME_VERSION")
-    return found[1].removesuffix("-LTS")
+    return found[1].split("-")[0]

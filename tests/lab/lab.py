@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import secrets
 import shutil
@@ -12,6 +13,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from . import bases, builders, install, registry, runtime
 from .oci import Image
@@ -188,6 +190,16 @@ class Lab:
         source, target = f"docker://{bases.canonical(name)}", f"oci-archive:{archive}"
         run(["skopeo", settings, "copy", source, target], what=f"skopeo copy of {name}")
         return Image(archive, load=self._load)
+
+    def config(self, name: str) -> dict[str, Any]:
+        """The configuration of an image of a registry, without its layers."""
+        self.bases_for([name] if bases.canonical(name) in bases.names() else [])
+        settings = f"--registries-conf={self.env['CONTAINERS_REGISTRIES_CONF']}"
+        source = f"docker://{bases.canonical(name)}"
+        text = run(
+            ["skopeo", settings, "inspect", "--config", source], what=f"skopeo inspect of {name}"
+        )
+        return dict(json.loads(text).get("config") or {})
 
     def _load(self, image: Image) -> str:
         """Bring an image into podman's storage."""

@@ -2,15 +2,19 @@
 
 The real image stands on Ubuntu 24.04, this one on Debian 13; the JDK is the
 machine's Temurin 25, or Debian's OpenJDK 25 where there is none.
+
+No package registry has a JDK for musl. The stand-in for the Alpine variant has
+the paths that a release image takes from Alpine, and musl itself, but its JDK
+needs glibc: an image that is built from it can be looked into, not run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from .. import install, jks
+from .. import debian, install, jks
 from ..oci import Tree
-from . import MACHINE_CERTIFICATES, Recipe, copied, system
+from . import MACHINE_CERTIFICATES, Recipe, copied, files, system
 from .distroless import PATH
 
 PACKAGES = (
@@ -37,8 +41,9 @@ def _jdk() -> Recipe:
     version = install.java_version(root)
 
     def toolchain(tree: Tree) -> None:
-        skipped = ("man", "lib/src.zip", "lib/security/cacerts", "demo")
-        tree.copy(root, "/opt/java/openjdk", keep=lambda path: not path.startswith(skipped))
+        # jlink wants all else as it was: it compares this JDK with the one that was released.
+        skipped = ("lib/src.zip", "lib/security/cacerts")
+        tree.copy(root, "/opt/java/openjdk", keep=lambda path: path not in skipped)
         bundle = MACHINE_CERTIFICATES.read_text()
         tree.file("/opt/java/openjdk/lib/security/cacerts", jks.keystore(bundle))
         tree.file("/__cacert_entrypoint.sh", ENTRYPOINT, 0o755)
@@ -54,7 +59,7 @@ def _jdk() -> Recipe:
     return Recipe(
         (
             system(PACKAGES, ["localedef --inputfile=en_US --charmap=UTF-8 en_US.UTF-8"]),
-            copied("JDK", f"{version} {root.name}", toolchain),
+            copied("JDK", f"{version} {root.name} 2", toolchain),
         ),
         {
             "Env": [f"{key}={value}" for key, value in env.items()],
@@ -64,8 +69,26 @@ def _jdk() -> Recipe:
     )
 
 
+def _alpine() -> Recipe:
+    plain = _jdk()
+
+    def musl(tree: Tree) -> None:
+        deb = debian.download(["musl"])["musl"]
+        libc = debian.read(deb, "/usr/lib/x86_64-linux-musl/libc.so")
+        # Debian's /lib is a link to /usr/lib.
+        tree.file("/usr/lib/ld-musl-x86_64.so.1", libc, 0o755)
+        tree.symlink("/usr/lib/libc.musl-x86_64.so.1", "ld-musl-x86_64.so.1")
+        zlib = debian.download(["zlib1g"])["zlib1g"]
+        with debian.opened(zlib) as tar:
+            name = next(n for n in tar.getnames() if "/libz.so.1." in n)
+        tree.file("/usr/lib/libz.so.1", debian.read(zlib, name.removeprefix(".")), 0o755)
+
+    return Recipe((*plain.parts, files("musl", musl)), plain.config)
+
+
 def catalogue() -> dict[str, Callable[[], Recipe]]:
     return {
         "docker.io/library/eclipse-temurin:25-jdk": _jdk,
         "docker.io/library/eclipse-temurin:25-jdk-noble": _jdk,
+        "docker.io/library/eclipse-temurin:25-jdk-alpine": _alpine,
     }
