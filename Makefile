@@ -8,7 +8,6 @@ PYTHON ?= python3
 # Workers of the fast tier.
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 PYTEST := $(VENV)/bin/python -m pytest
-export UV_PROJECT_ENVIRONMENT := $(VENV)
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 .DEFAULT_GOAL := help

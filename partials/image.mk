@@ -1,3 +1,8 @@
+REVISION ?= $(shell git rev-parse --verify --quiet HEAD 2>/dev/null)
+CREATED ?= $(shell git show --no-patch --format=%cI HEAD 2>/dev/null)
+PORT ?= 8080
+IMAGE_ARGS ?= VERSION=$(VERSION) REVISION=$(REVISION) CREATED=$(CREATED)
+
 .PHONY: image
 image: ## Build the release image
 	ci/engine.sh build release $(IMAGE):$(VERSION) $(IMAGE_ARGS)
@@ -7,7 +12,7 @@ debug-image: ## Build the debug image: the release image and a shell
 	ci/engine.sh build debug $(IMAGE):$(VERSION)-debug $(IMAGE_ARGS)
 
 .PHONY: run
-run: image ## Run the release image on http://localhost:8080, hardened as in production
+run: image ## Run the release image on port 8080, hardened as in production
 	ci/engine.sh run $(IMAGE):$(VERSION) $(PORT)
 
 .PHONY: shell
@@ -15,7 +20,7 @@ shell: debug-image ## Open a shell in the debug image
 	ci/engine.sh shell $(IMAGE):$(VERSION)-debug
 
 .PHONY: verify
-verify: ## Check the repository against the decision records and guidelines
+verify: ## Check the repository against the decision records
 	python3 ci/conformance repo
 
 .PHONY: update

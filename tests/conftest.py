@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-ROOT = Path(__file__).resolve().parent.parent
-MATRIX: dict[str, dict[str, dict[str, Any]]] = yaml.safe_load(
-    (ROOT / "tests" / "matrix.yml").read_text(encoding="utf-8")
-)
-COMBINATIONS = MATRIX["combinations"]
-EXTREMES = MATRIX["extremes"]
-
-Render = Callable[..., Path]
+from rendering import Render, commit_all, copy_template
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _isolated_git(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Git without the configuration of whoever runs the tests, and with fixed identities."""
+def _isolated_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No configuration of whoever runs the tests, and fixed identities for git."""
     config = tmp_path_factory.mktemp("git") / "config"
     config.write_text(
         "[user]\n\tname = Test\n\temail = test@example.com\n"
@@ -35,39 +25,11 @@ def _isolated_git(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
         patch.setenv("GIT_AUTHOR_DATE", "2026-01-01T00:00:00Z")
         patch.setenv("GIT_COMMITTER_DATE", "2026-01-01T00:00:00Z")
-        for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+        # What the `make` that runs the tests, or a hook, tells its children.
+        for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "MAKEFLAGS", "MFLAGS",
+                     "MAKELEVEL", "VIRTUAL_ENV"):  # fmt: skip
             patch.delenv(name, raising=False)
         yield
-
-
-def git(directory: Path, *arguments: str) -> str:
-    """Run git in a directory and return its output."""
-    return subprocess.run(
-        ["git", "-C", str(directory), *arguments], check=True, capture_output=True, text=True
-    ).stdout
-
-
-def commit_all(directory: Path, message: str) -> str:
-    """Commit everything in a directory, making it a repository first; return the commit."""
-    if not (directory / ".git").exists():
-        git(directory, "init", "--quiet")
-    git(directory, "add", "--all")
-    git(directory, "commit", "--quiet", "--allow-empty", "--message", message)
-    return git(directory, "rev-parse", "HEAD").strip()
-
-
-def copy_template(destination: Path) -> Path:
-    """Copy the template's files, as they are in the working tree, into a new directory."""
-    listed = git(
-        ROOT, "ls-files", "--cached", "--others", "--exclude-standard", "-z", "--",
-        ".gitattributes", "copier.yml", "partials", "template",
-    )  # fmt: skip
-    for name in filter(None, listed.split("\0")):
-        source, target = ROOT / name, destination / name
-        if source.is_symlink() or source.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target, follow_symlinks=False)
-    return destination
 
 
 @pytest.fixture(scope="session")
@@ -105,13 +67,3 @@ def scaffold(render: Render, tmp_path: Path) -> Render:
         return destination
 
     return scaffold_copy
-
-
-def rendered_files(service: Path) -> list[Path]:
-    """Every file and link of a service, relative to its root, in order."""
-    return sorted(
-        Path(directory, name).relative_to(service)
-        for directory, names, files in os.walk(service)
-        if ".git" not in Path(directory).parts
-        for name in [*files, *(n for n in names if Path(directory, n).is_symlink())]
-    )

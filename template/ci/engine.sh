@@ -106,7 +106,7 @@ case $command in
       [ -t 0 ] && tty='--tty --interactive'
       # shellcheck disable=SC2086 # no word, or two
       exec "$engine" run --rm $tty --read-only --cap-drop all \
-        --security-opt no-new-privileges --publish "$port:8080" "$image"
+        --security-opt no-new-privileges --env "PORT=$port" --publish "$port:$port" "$image"
     fi
     ;;
   shell)

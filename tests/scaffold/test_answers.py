@@ -24,8 +24,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from conftest import COMBINATIONS, copy_template, rendered_files
 from inprocess import Template
+from rendering import COMBINATIONS, copy_template, rendered_files
 
 SETS = int(os.environ.get("ANSWER_SETS", "5000"))
 COPIES = SETS // 25

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from conftest import COMBINATIONS, EXTREMES, ROOT, Render, rendered_files
+from rendering import COMBINATIONS, EXTREMES, ROOT, Render, rendered_files
 
 ALL = COMBINATIONS | {f"extreme-{name}": answers for name, answers in EXTREMES.items()}
 BIN = Path(sys.executable).parent

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import ROOT, copy_template
+from rendering import ROOT, copy_template
 
 GOLDEN = [sys.executable, str(ROOT / "scripts/golden.py"), "--check"]
 

@@ -12,7 +12,7 @@ import pexpect
 import pytest
 import yaml
 
-from conftest import ROOT
+from rendering import ROOT
 
 ENTER = "\r"
 CONTROL_C = "\x03"

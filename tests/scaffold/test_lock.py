@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT, Render, copy_template
+from rendering import ROOT, Render, copy_template
 
 LOCK = [sys.executable, str(ROOT / "scripts/lock.py")]
 

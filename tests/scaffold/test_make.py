@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conftest import COMBINATIONS, ROOT, Render, commit_all, git
+from lab import install
+from rendering import COMBINATIONS, ROOT, Render, commit_all, git
 
 VERBS = {
     "help", "fetch", "lint", "test", "build", "run", "image", "debug-image", "shell", "verify",
@@ -21,6 +22,21 @@ LANGUAGES = {
     combination["language"]: combination
     for combination in reversed(COMBINATIONS.values())
 }  # fmt: skip
+
+
+def toolchain(language: str) -> dict[str, str]:
+    """The environment in which a language's own tools are found; installs what can be."""
+    places = {
+        "go": lambda: [install.go().root / "bin"],
+        "node": lambda: [install.node() / "bin"],
+        "rust": lambda: [install.rust().sysroot / "bin"],
+        "java": lambda: [install.jdk() / "bin"],
+        "python": lambda: [],
+    }[language]()
+    environment = {"PATH": os.pathsep.join([*map(str, places), os.environ["PATH"]])}
+    if language == "java":
+        environment["JAVA_HOME"] = str(places[0].parent)
+    return environment
 
 
 def run(
@@ -56,7 +72,7 @@ def test_day_one(language: str, scaffold: Render) -> None:
     service = scaffold(**LANGUAGES[language])
     commit_all(service, "Scaffold")
     for verb in ("fetch", "lint", "test", "build"):
-        result = run("make", "--no-print-directory", verb, cwd=service)
+        result = run("make", "--no-print-directory", verb, cwd=service, env=toolchain(language))
         assert result.returncode == 0, f"make {verb}:\n{tail(result)}"
     assert git(service, "status", "--porcelain") == ""
     result = run("make", "--no-print-directory", "clean", cwd=service)
@@ -88,7 +104,7 @@ def new(checkout: Path, *options: str) -> subprocess.CompletedProcess[str]:
 def test_new_prints_the_next_commands(checkout: Path, tmp_path: Path) -> None:
     result = new(checkout, "../payments", "--defaults")
     assert result.returncode == 0, tail(result)
-    commands = [line.strip() for line in result.stderr.splitlines() if line.startswith("    ")]
+    commands = [line.strip() for line in result.stderr.splitlines() if line.startswith("  ")]
     assert commands == [
         "cd ../payments",
         "git init --initial-branch=main && git add --all && "

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from copier._main import Worker, _operation
 
-from conftest import COMBINATIONS, ROOT, Render, rendered_files
+from rendering import COMBINATIONS, ROOT, Render, rendered_files
 
 OWNERSHIP: dict[str, Any] = yaml.safe_load((ROOT / "ownership.yml").read_text(encoding="utf-8"))
 CLASSES = ("platform", "merged", "seeded")

@@ -10,7 +10,7 @@ import yaml
 from copier import run_copy
 from copier.errors import UnsafeTemplateError
 
-from conftest import COMBINATIONS, EXTREMES, ROOT, commit_all, copy_template
+from rendering import COMBINATIONS, EXTREMES, ROOT, commit_all, copy_template
 
 CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
 QUESTIONS = {

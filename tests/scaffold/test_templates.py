@@ -8,7 +8,7 @@ import pytest
 import yaml
 from jinja2 import Environment, StrictUndefined, meta
 
-from conftest import ROOT, rendered_files
+from rendering import ROOT, rendered_files
 
 TEMPLATE = ROOT / "template"
 CONFIG = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))

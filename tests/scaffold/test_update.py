@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from copier import run_copy, run_update
 
-from conftest import COMBINATIONS, commit_all, copy_template, git, rendered_files
+from rendering import COMBINATIONS, commit_all, copy_template, git, rendered_files
 
 Edit = Callable[[Path], None]
 

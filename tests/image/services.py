@@ -1,0 +1,102 @@
+"""A rendered service, built once for each combination of answers, and how to start it."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from contract import Completed
+from lab import Image, Lab
+from lab.runtime import Container, Port
+
+VERSION = "1.2.3"
+BUILD_ARGS = {
+    "DEBUG_FROM": "release",
+    "VERSION": VERSION,
+    "REVISION": "0123456789abcdef0123456789abcdef01234567",
+    "CREATED": "2026-03-20T09:30:00Z",
+    "SOURCE_URL": "https://gitlab.example.com/platform/payments",
+    "BASE_NAME": "gcr.io/distroless/static-debian13:nonroot",
+    "BASE_DIGEST": "sha256:" + "0" * 64,
+}
+
+
+@dataclass
+class Service:
+    """A service's directory and its images."""
+
+    lab: Lab
+    directory: Path
+    answers: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return str(self.answers.get("service_name", "payments"))
+
+    def build(self, target: str | None, **how: Any) -> Image:
+        return self.lab.build(self.directory, target, BUILD_ARGS, **how)
+
+    @cached_property
+    def release(self) -> Image:
+        return self.build("release")
+
+    @cached_property
+    def debug(self) -> Image:
+        return self.build("debug")
+
+    def conformance(self, image: Image, *options: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run the service's own conformance checks on an image."""
+        return subprocess.run(
+            [sys.executable, "ci/conformance", "image", str(image.oci_archive), *map(str, options)],
+            cwd=self.directory, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+
+class ContainerLauncher:
+    """Starts an image for the contract suite, hardened, with a user that it does not know."""
+
+    def __init__(self, lab: Lab, image: Image) -> None:
+        self._lab, self._image = lab, image
+        self._ref = image.ref
+        self._stack = contextlib.ExitStack()
+        self._ports: list[Port] = []
+
+    def launch(self, args: list[str], env: dict[str, str]) -> RunningContainer:
+        container = self._stack.enter_context(
+            self._lab.run(self._ref, args, env, ready=None, user="54321:54321")
+        )
+        port = env.get("PORT", str(container.port))
+        return RunningContainer(container, f"http://127.0.0.1:{port}")
+
+    def run(self, args: list[str], env: dict[str, str]) -> Completed:
+        done = self._lab.call(self._ref, args, {"PORT": None, **env}, user="54321:54321")
+        return Completed(done.exit_code, done.stdout, done.stderr)
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+class RunningContainer:
+    """A container as the contract suite sees it."""
+
+    def __init__(self, container: Container, url: str) -> None:
+        self._container, self.url = container, url
+
+    def signal(self, name: str) -> None:
+        self._container.signal(name.removeprefix("SIG"))
+
+    def wait(self) -> int:
+        return self._container.wait()
+
+    @property
+    def stdout(self) -> str:
+        return self._container.stdout
+
+    @property
+    def stderr(self) -> str:
+        return self._container.stderr

@@ -1,0 +1,81 @@
+"""The verbs of a service's Makefile that need a container engine, on each engine here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from lab import Lab
+from lab.runtime import Port
+from rendering import Render
+
+ENGINES = ["podman", "buildah"]
+
+
+@pytest.fixture
+def service(scaffold: Render, lab: Lab) -> Path:
+    lab.bases_for(
+        [
+            "docker.io/library/golang:1.26-trixie",
+            "gcr.io/distroless/static-debian13:nonroot",
+            "gcr.io/distroless/static-debian13:debug-nonroot",
+        ]
+    )
+    return scaffold(language="go", runtime_base="distroless")
+
+
+def environment(lab: Lab, engine: str) -> dict[str, str]:
+    return {**os.environ, **lab.env, "ENGINE": engine, "VERSION": "1.2.3"}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_shell(engine: str, service: Path, lab: Lab) -> None:
+    """`make shell` builds the debug image and gives a prompt in it."""
+    result = subprocess.run(
+        ["make", "--no-print-directory", "shell"], cwd=service, env=environment(lab, engine),
+        input="/app/payments version; id -u\n", capture_output=True, text=True,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert result.stdout.splitlines()[-2:] == ["payments 1.2.3", "65532"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_run(engine: str, service: Path, lab: Lab) -> None:
+    """`make image run` serves, and ends well when it is told to."""
+    port = Port(lab.runtime / "ports")
+    log = service.parent / "run.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            ["make", "--no-print-directory", "run", f"PORT={port.number}"], cwd=service,
+            env={**environment(lab, engine), "DRAIN_DELAY_SECONDS": "0"},
+            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    try:
+        answer = None
+        while process.poll() is None and answer is None:
+            try:
+                url = f"http://127.0.0.1:{port.number}/livez"
+                with urllib.request.urlopen(url, timeout=60) as response:
+                    answer = response.read()
+            except (urllib.error.URLError, OSError):
+                continue
+        assert answer == b"ok\n", log.read_text()[-2000:]
+        children = f"/proc/{process.pid}/task/{process.pid}/children"
+        subprocess.run(["kill", "-INT", *Path(children).read_text().split()], check=True)
+        process.wait(120)
+        assert '"msg":"stopped"' in log.read_text()
+    finally:
+        process.kill()
+        port.release()
+
+
+def test_the_command_of_the_decision_record(service: Path, lab: Lab) -> None:
+    """`docker build --target debug -t <name>:debug .`: BuildKit, the link, no argument."""
+    debug = lab.build(service, "debug", dockerfile="Dockerfile")
+    done = lab.call(debug, ["/busybox/sh", "-c", "echo hello"])
+    assert (done.exit_code, done.stdout) == (0, "hello\n"), done

@@ -1,0 +1,129 @@
+"""Every combination of answers as images: built, run, hardened, checked, contract and all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from services import VERSION, ContainerLauncher, Service
+
+import contract
+from lab import Lab, LabError
+from rendering import COMBINATIONS, Render
+
+SHELLS = ["sh", "/bin/sh", "/bin/bash", "/busybox/sh", "/usr/bin/sh"]
+
+
+@pytest.fixture(scope="module", params=COMBINATIONS)
+def service(request: pytest.FixtureRequest, lab: Lab, render: Render) -> Service:
+    answers = COMBINATIONS[request.param]
+    return Service(lab, render(**answers), answers)
+
+
+@pytest.fixture(scope="module")
+def suite(service: Service) -> Iterator[contract.Suite]:
+    launcher = ContainerLauncher(service.lab, service.release)
+    with contract.Suite(launcher, service.name, VERSION) as suite:
+        suite.begin(contract.CHECKS)
+        yield suite
+    launcher.close()
+
+
+@pytest.mark.parametrize("check", contract.CHECKS, ids=str)
+def test_contract(suite: contract.Suite, check: contract.Check) -> None:
+    suite.run(check)
+
+
+def test_a_build_without_a_target_is_the_release(service: Service) -> None:
+    assert service.build(None).digest == service.release.digest
+
+
+def test_release_has_no_shell(service: Service) -> None:
+    for shell in SHELLS:
+        done = service.lab.call(service.release, ["-c", "true"], entrypoint=shell)
+        assert done.exit_code == 127, f"{shell}: {done}"
+
+
+def test_debug_has_a_shell(service: Service) -> None:
+    done = service.lab.call(service.debug, ["/busybox/sh", "-c", "echo $0 is here; id -u"])
+    assert (done.exit_code, done.stdout) == (0, "/busybox/sh is here\n12345\n"), done
+
+
+def test_debug_without_a_command_is_the_service(service: Service) -> None:
+    with service.lab.run(service.debug, ready="/readyz") as container:
+        assert container.exec("/busybox/sh", "-c", "echo hello").stdout == "hello\n"
+        container.signal("TERM")
+        assert container.wait() == 0, container.stderr
+
+
+def test_debug_is_the_release_and_one_layer(service: Service) -> None:
+    release, debug = service.release.layers, service.debug.layers
+    assert debug[: len(release)] == release
+    assert len(debug) == len(release) + 1
+    added = set(service.debug.files) - set(service.release.files)
+    assert {path.split("/")[1] for path in added} == {"busybox"}
+
+
+def test_configuration(service: Service) -> None:
+    config = service.release.config
+    assert config["User"] == "65532:65532"
+    assert config["StopSignal"] == "SIGTERM"
+    assert list(config["ExposedPorts"]) == ["8080/tcp"]
+    assert config["Healthcheck"]["Test"][0] == "CMD"
+    assert config["Healthcheck"]["Test"][-1] == "healthcheck"
+    labels = {
+        name.removeprefix("org.opencontainers.image."): value
+        for name, value in config["Labels"].items()
+    }
+    assert labels["title"] == service.name
+    assert labels["version"] == VERSION
+    assert labels["created"] == "2026-03-20T09:30:00Z"
+    assert {"revision", "source", "base.name", "base.digest"} <= set(labels)
+
+
+def test_conformance(service: Service) -> None:
+    result = service.conformance(service.release)
+    assert result.returncode == 0, result.stdout + result.stderr
+    result = service.conformance(service.debug, "--twin", service.release.oci_archive)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_debug_is_not_a_release(service: Service) -> None:
+    """The checks above can fail: a shell is found where none may be."""
+    result = service.conformance(service.debug)
+    assert result.returncode == 1
+    assert "IMG-001" in result.stdout
+
+
+# The RUN that compiles must not need a network; the one that fetches does.
+COMPILE = {
+    "go": "go build",
+    "rust": "cargo build",
+    "java": "offline|-o ",
+    "python": "--offline",
+    "node": "tsc|run build|--offline",
+}
+FETCH = {
+    "go": "go mod download",
+    "rust": "cargo fetch",
+    "java": "go-offline|resolve",
+    "python": "pip install",
+    "node": "npm ci",
+}
+
+
+def test_compiles_without_a_network(service: Service) -> None:
+    """With the dependencies fetched; and the network really is away where it is taken."""
+    language = service.answers["language"]
+    if service.answers != next(c for c in COMBINATIONS.values() if c["language"] == language):
+        return  # the bases of a language differ in what they copy, not in how they compile
+    service.build("builder", no_network=COMPILE[language], no_cache=True)
+    with pytest.raises(LabError):
+        service.build("builder", no_network=FETCH[language], no_cache=True)
+
+
+def test_budget(service: Service) -> None:
+    """Compressed, with the service: what design and docs promise."""
+    budget = {"go": 12, "rust": 15, "java": 70, "python": 40, "node": 65}
+    size = service.release.size / 1_000_000
+    assert size <= budget[service.answers["language"]], f"{size:.1f} MB"
