@@ -16,12 +16,11 @@ CI = os.environ.get("CI") == "true"
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     """Builds images and runs them; what the machine lacks is installed or named."""
-    try:
-        made = Lab()
-        made.up()
-    except Missing as missing:
-        pytest.skip(str(missing))
-    with made:
+    with Lab() as made:
+        try:
+            made.up()
+        except Missing as missing:
+            pytest.skip(str(missing))
         yield made
 
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab import Lab, LabError, external_images
+from lab import Lab, LabError, Missing, external_images
+from lab.builders import BuildKit, Kaniko
+from lab.system import run
 
 DOCKERFILE = """\
 ARG BUILDER_IMAGE=docker.io/library/golang:1.26-trixie
@@ -340,6 +348,28 @@ def test_two_cold_builds_can_be_compared(lab: Lab, hello: Path) -> None:
     assert cold[0].digest == cold[1].digest
 
 
+def test_a_cold_daemon_ends_with_the_process_that_started_it(lab: Lab, tmp_path: Path) -> None:
+    script = (
+        "import os, signal, sys; from pathlib import Path; from lab.builders import BuildKit\n"
+        "root, runtime = Path(sys.argv[1]), Path(sys.argv[2])\n"
+        "daemon = BuildKit(root, runtime, None)\n"
+        "daemon._place(root, runtime, shared=False)\n"
+        "daemon.start()\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    with tempfile.TemporaryDirectory(dir=lab.runtime) as short:
+        runtime = Path(short)
+        tests = str(Path(__file__).parents[1])
+        subprocess.run(
+            [sys.executable, "-c", script, str(tmp_path), short],
+            env={**os.environ, "PYTHONPATH": tests},
+            check=False,
+        )
+        assert (runtime / "buildkitd.state").exists()
+        while BuildKit.running(runtime):
+            time.sleep(0.05)
+
+
 def test_a_failed_build_shows_the_end_of_its_output(lab: Lab, hello: Path) -> None:
     (hello / "broken.Dockerfile").write_text(
         "FROM docker.io/library/golang:1.26-trixie\nRUN seq 1 1000; echo this is why >&2; exit 7\n"
@@ -359,9 +389,17 @@ def test_a_service_that_ends_early_is_told_with_its_output(lab: Lab, hello: Path
         pass
 
 
-def test_an_empty_registry_asks_for_its_password(lab: Lab) -> None:
-    from lab.system import run
+def test_a_container_and_its_port_are_gone_afterwards(lab: Lab, hello: Path) -> None:
+    release = lab.build(hello, "release")
+    with lab.run(release) as service:
+        name, url = service.name, service.url
+    with pytest.raises(LabError, match=r"no such container|no container"):
+        run(["podman", "container", "inspect", name], what="inspect", env=lab.env)
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(url)
 
+
+def test_an_empty_registry_asks_for_its_password(lab: Lab) -> None:
     with lab.empty_registry(auth=("team", "secret")) as registry:
         command = ["skopeo", "list-tags", "--tls-verify=false", f"docker://{registry.address}/a/b"]
         with pytest.raises(LabError, match=r"unauthorized|authentication required"):
@@ -395,9 +433,6 @@ def test_an_unknown_base_is_named_with_the_known_ones(lab: Lab) -> None:
 
 
 def test_kaniko_needs_an_executor(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lab import Missing
-    from lab.builders import Kaniko
-
     monkeypatch.delenv("KANIKO_EXECUTOR", raising=False)
     with pytest.raises(Missing, match="KANIKO_EXECUTOR is not set"):
         Kaniko(None)

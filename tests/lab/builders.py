@@ -100,10 +100,10 @@ class BuildKit:
     def __init__(self, cache: Path, runtime: Path, mirror: str | None) -> None:
         self.mirror = mirror
         self.programs = install.buildkit()
-        self._place(cache / "buildkit", runtime)
+        self._place(cache / "buildkit", runtime, shared=True)
 
-    def _place(self, root: Path, runtime: Path) -> None:
-        self.root, self.runtime = root, runtime
+    def _place(self, root: Path, runtime: Path, *, shared: bool) -> None:
+        self.root, self.runtime, self.shared = root, runtime, shared
         self.socket = runtime / "buildkitd.sock"
         self.config = runtime / "buildkitd.toml"
 
@@ -161,6 +161,9 @@ class BuildKit:
             self.config.write_text(settings)
             log = self.runtime / "buildkitd.log"
             command = [str(self.programs / "buildkitd"), "--config", str(self.config)]
+            if not self.shared:
+                # It ends with this process, even when that is killed.
+                command = ["setpriv", "--pdeathsig=TERM", *command]
             started = registry.start(command, log, self._ready)
             if started is None:
                 raise LabError(f"buildkitd does not start:\n{tail(log.read_text())}")
@@ -175,7 +178,8 @@ class BuildKit:
         fresh = BuildKit.__new__(BuildKit)
         fresh.mirror, fresh.programs = self.mirror, self.programs
         with tempfile.TemporaryDirectory(dir=archive.parent) as root:
-            fresh._place(Path(root), Path(tempfile.mkdtemp(dir=self.runtime)))
+            runtime = Path(tempfile.mkdtemp(prefix="cold-", dir=self.runtime))
+            fresh._place(Path(root), runtime, shared=False)
             try:
                 fresh._build(build, archive)
             finally:

@@ -28,6 +28,7 @@ PACKAGES = {
     "rsync": "rsync",
     "runc": "runc",
     "skopeo": "skopeo",
+    "setpriv": "util-linux",
     "unshare": "util-linux",
     "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
     "/etc/containers/policy.json": "golang-github-containers-image",

@@ -68,8 +68,15 @@ class Lab:
         return self.runtime / "kept"
 
     def _stop(self) -> None:
+        """Stop the daemons, and clear away what killed processes left behind."""
         builders.BuildKit.stop(self.runtime)
+        for cold in self.runtime.glob("cold-*"):
+            builders.BuildKit.stop(cold)
+            shutil.rmtree(cold, ignore_errors=True)
         registry.stop_shared(self.runtime)
+        shutil.rmtree(self._scratch(), ignore_errors=True)
+        if "env" in self.__dict__:
+            runtime.clear(self.env)
 
     def keep(self) -> None:
         """Leave the daemons running after `close`."""

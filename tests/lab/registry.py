@@ -21,8 +21,6 @@ from . import install, oci
 from .system import LabError, lock, tail, write_atomically
 
 POLL_SECONDS = 0.05
-# Daemons may outlive what started them; without a reference Python complains of that.
-_started: list[subprocess.Popen[bytes]] = []
 
 
 def free_port() -> int:
@@ -56,14 +54,20 @@ def stop(pid: int, mark: Path) -> None:
         time.sleep(POLL_SECONDS)
 
 
+class _Daemon(subprocess.Popen[bytes]):
+    """A process that outlives the object, which Python would complain of."""
+
+    def __del__(self) -> None:
+        pass
+
+
 def start(command: list[str], log: Path, ready: Callable[[], bool]) -> int | None:
     """Start a daemon; its pid once it is ready, None if it ended before that."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as out:
-        process = subprocess.Popen(
+        process = _Daemon(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
         )
-    _started.append(process)
     while process.poll() is None:
         if ready():
             return process.pid

@@ -69,6 +69,25 @@ runroot = "{home / "run"}"
     return variables
 
 
+def clear(env: Mapping[str, str]) -> None:
+    """Remove the lab's containers and images, and the layers that nobody used for some days."""
+
+    def podman(*arguments: str) -> list[str]:
+        command = ["podman", *arguments]
+        done = subprocess.run(
+            command, env={**os.environ, **env}, capture_output=True, text=True, check=False
+        )
+        return done.stdout.split()
+
+    if containers := podman("ps", "--all", "--quiet", "--filter=name=^lab-"):
+        podman("rm", "--force", "--time=0", *containers)
+    if images := podman(
+        "images", "--format={{.Repository}}:{{.Tag}}", "--filter=reference=localhost/lab/*"
+    ):
+        podman("rmi", "--force", *images)
+    podman("image", "prune", "--force", "--filter=until=72h")
+
+
 class Port:
     """A port that no other test of this machine takes while it is held."""
 
