@@ -239,6 +239,8 @@ class Buildah:
             "build",
             # Only this format keeps HEALTHCHECK.
             "--format=docker",
+            # Otherwise a failed step leaves a mounted container.
+            "--force-rm",
             "--no-cache" if build.no_cache else "--layers",
             f"--network={'none' if build.no_network else 'host'}",
             f"--file={build.context / build.dockerfile}",

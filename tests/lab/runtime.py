@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import time
@@ -72,20 +73,20 @@ runroot = "{home / "run"}"
 def clear(env: Mapping[str, str]) -> None:
     """Remove the lab's containers and images, and the layers that nobody used for some days."""
 
-    def podman(*arguments: str) -> list[str]:
-        command = ["podman", *arguments]
+    def engine(*command: str) -> list[str]:
         done = subprocess.run(
             command, env={**os.environ, **env}, capture_output=True, text=True, check=False
         )
         return done.stdout.split()
 
-    if containers := podman("ps", "--all", "--quiet", "--filter=name=^lab-"):
-        podman("rm", "--force", "--time=0", *containers)
-    if images := podman(
-        "images", "--format={{.Repository}}:{{.Tag}}", "--filter=reference=localhost/lab/*"
-    ):
-        podman("rmi", "--force", *images)
-    podman("image", "prune", "--force", "--filter=until=72h")
+    if shutil.which("buildah"):
+        engine("buildah", "rm", "--all")
+    if containers := engine("podman", "ps", "--all", "--quiet", "--filter=name=^lab-"):
+        engine("podman", "rm", "--force", "--time=0", *containers)
+    names = "--format={{.Repository}}:{{.Tag}}"
+    if images := engine("podman", "images", names, "--filter=reference=localhost/lab/*"):
+        engine("podman", "rmi", "--force", *images)
+    engine("podman", "image", "prune", "--force", "--filter=until=72h")
 
 
 class Port:
