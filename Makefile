@@ -48,7 +48,7 @@ golden: $(VENV)/.test ## Write the golden services after a change to a render
 
 .PHONY: test-fast
 test-fast: lint ## Run the fast tier: renders, answers, lint, updates, conformance
-	$(PYTEST) --numprocesses $(JOBS) tests/scaffold tests/conformance tests/contract
+	$(PYTEST) --numprocesses $(JOBS) tests/scaffold tests/conformance tests/contract tests/update
 
 .PHONY: test-image
 test-image: $(VENV)/.test ## Run the image tier: real images, built and run

@@ -26,3 +26,11 @@ verify: ## Check the repository against the decision records
 .PHONY: update
 update: ## Bring in the newest release of the service template
 	ci/update.sh
+
+.PHONY: update-check
+update-check: ## Say whether there is a newer release of the service template
+	ci/update.sh check
+
+.PHONY: restore
+restore: ## Bring back edited platform files, and touch nothing else
+	ci/update.sh restore

@@ -1,49 +1,299 @@
 #!/bin/sh
-# Brings in the newest release of the service template, or VERSION when it is set.
-# Refuses a tree with uncommitted changes; ends with exit code 1 and a list when
-# the update leaves conflicts. COPIER overrides how Copier is run.
+# Updates from the service template:
+#
+#   ci/update.sh            bring in the newest release
+#   ci/update.sh check      exit with 2 when there is a newer release, as Copier does
+#   ci/update.sh restore    bring back the platform files of the release in use
+#
+# VERSION=v1.2.0 asks for one release, newer or older. DATA="question=answer …"
+# changes answers on the way. COPIER overrides how Copier is run.
+#
+# An update that ends with exit code 1 and a list left conflicts to resolve; one
+# that fails leaves the service as it was.
 set -eu
 
 answers=.copier-answers.yml
+undo='git reset --hard && git clean --force -d'
 
 fail() {
-  echo "update: $1" >&2
+  echo "$verb: $1" >&2
   exit 1
 }
 
-[ -f "$answers" ] || fail "$answers is missing; restore it with: git checkout HEAD -- $answers"
-git rev-parse --is-inside-work-tree >/dev/null 2>&1 ||
-  fail "this is not a git repository, and an update is a merge; run: git init && git add --all && git commit"
-if [ -n "$(git status --porcelain)" ]; then
-  git status --short >&2
-  fail "there are uncommitted changes; commit or stash them first, so that the update can be told apart and undone"
-fi
+indent() { sed 's/^/  /' >&2; }
 
-if [ -n "${COPIER:-}" ]; then
-  copier=$COPIER
-elif command -v copier >/dev/null 2>&1; then
-  copier=copier
-elif command -v uvx >/dev/null 2>&1; then
-  copier='uvx copier'
-elif command -v pipx >/dev/null 2>&1; then
-  copier='pipx run copier'
-else
-  fail "Copier is not installed; install it with: pipx install copier"
-fi
+find_copier() {
+  if [ -n "${COPIER:-}" ]; then
+    copier=$COPIER
+  elif command -v copier >/dev/null 2>&1; then
+    copier=copier
+  elif command -v uvx >/dev/null 2>&1; then
+    copier='uvx copier'
+  elif command -v pipx >/dev/null 2>&1; then
+    copier='pipx run copier'
+  else
+    fail "Copier is not installed; install it with: pipx install copier"
+  fi
+}
 
-# Without a terminal every new question takes its default.
-if [ -t 0 ]; then questions=--skip-answered; else questions=--defaults; fi
+# Reads what Copier says on stderr, without the traceback of its crashes.
+run_copier() {
+  # shellcheck disable=SC2086 # COPIER may be several words
+  $copier "$@" 2>"$scratch/errors" || {
+    if grep -q '^Traceback' "$scratch/errors"; then
+      tail -n 1 "$scratch/errors"
+    else
+      cat "$scratch/errors"
+    fi | indent
+    return 1
+  }
+}
 
-# shellcheck disable=SC2086 # COPIER may be several words
-$copier update $questions --conflict inline ${VERSION:+--vcs-ref "$VERSION"} .
+# The value of a key of the answers file on stdin.
+answer() {
+  sed -n "s/^$1: *//p" | sed "s/^'\(.*\)'\$/\1/; s/^\"\(.*\)\"\$/\1/"
+}
 
-conflicts=$({
-  git ls-files --unmerged | cut -f 2
-  git grep --untracked --files-with-matches -e '^<<<<<<< before updating' || true
-  git ls-files --others --exclude-standard -- '*.rej'
-} | sort -u)
-if [ -n "$conflicts" ]; then
-  echo "update: these files have conflicts; resolve each one, then commit:" >&2
-  echo "$conflicts" | sed 's/^/  /' >&2
-  exit 1
-fi
+read_answers() {
+  git rev-parse --is-inside-work-tree >/dev/null 2>&1 ||
+    fail "this is not a git repository, and an update is a merge; run: git init && git add --all && git commit"
+  if [ ! -f "$answers" ]; then
+    last=$(git rev-list -1 HEAD -- "$answers" 2>/dev/null || true)
+    git cat-file -e "HEAD:./$answers" 2>/dev/null || last=${last:+$last^}
+    fail "$answers is missing; bring it back with: git checkout ${last:-HEAD} -- $answers"
+  fi
+  if grep -q -e '^<<<<<<<' -e '^>>>>>>>' "$answers"; then
+    fail "$answers has conflict markers; resolve them and commit"
+  fi
+  source=$(answer _src_path <"$answers")
+  from=$(answer _commit <"$answers")
+  if [ -z "$source" ] || [ -z "$from" ]; then
+    fail "$answers does not say which template (_src_path) and release (_commit) this service has; bring it back with: git log --patch -- $answers"
+  fi
+}
+
+# Leaves the template's history in $scratch/template; blobs come when they are asked for.
+read_template() {
+  case $source in
+    gh:*) url=https://github.com/${source#gh:} ;;
+    gl:*) url=https://gitlab.com/${source#gl:} ;;
+    *) url=${source#git+} ;;
+  esac
+  if ! git clone --quiet --bare --filter=blob:none -- "$url" "$scratch/template" 2>"$scratch/errors"; then
+    indent <"$scratch/errors"
+    fail "cannot read the template at $source (_src_path in $answers); check the network and your access to it. Nothing was changed"
+  fi
+}
+
+template() { git --git-dir="$scratch/template" "$@"; }
+
+releases() {
+  template tag --list 'v[0-9]*' --sort=-version:refname | grep -E '^v[0-9]+(\.[0-9]+)*$' || true
+}
+
+# The release notes after $from and up to $to.
+notes() {
+  base=$(template describe --tags --abbrev=0 --match 'v[0-9]*' "$from" 2>/dev/null || true)
+  template show "$to:CHANGELOG.md" 2>/dev/null |
+    awk -v base="[${base#v}]" -v tag="$(releases | grep -Fx "$to" || true)" '
+      /^## / { if ($2 == base) exit; show = $2 != "[Unreleased]" || tag == "" }
+      show && !/^\[[^]]*\]: /'
+}
+
+# What the update left for a person, one path a line.
+conflicts() {
+  {
+    git ls-files --unmerged | cut -f 2
+    git grep --untracked --files-with-matches -e '^<<<<<<< before updating' || true
+    git ls-files --others --exclude-standard -- '*.rej'
+  } | sort -u
+}
+
+# Files that the release removes although they were edited: Copier says nothing.
+removed_edits() {
+  git diff --name-only --diff-filter=D --relative HEAD >"$scratch/removed"
+  [ -s "$scratch/removed" ] || return 0
+  run_copier copy --quiet --defaults --data-file "$scratch/answers" --vcs-ref "$from" \
+    "$source" "$scratch/old" || fail "cannot render $from to compare with"
+  while read -r path; do
+    git show "HEAD:./$path" | cmp -s - "$scratch/old/$path" || echo "$path"
+  done <"$scratch/removed"
+}
+
+# Answers that are not what they were: a question or choice that is no more.
+reset_answers() {
+  grep -v '^[_#]' "$scratch/answers" >"$scratch/before"
+  while read -r line; do
+    grep -Fqx -e "$line" "$answers" || echo "$line"
+  done <"$scratch/before"
+}
+
+edited_platform_files() {
+  command -v sha256sum >/dev/null 2>&1 || return 0
+  LC_ALL=C sha256sum --check --quiet ci/platform.lock 2>/dev/null | sed -n 's/: FAILED.*//p'
+}
+
+go_back() {
+  commits=
+  for commit in $(git log --format=%H -G'^_commit:' -- "$answers"); do
+    commits="$commits $commit"
+    before=$(git show "$commit^:./$answers" 2>/dev/null | answer _commit)
+    if [ "$before" = "$to" ]; then
+      # shellcheck disable=SC2086 # one word a commit
+      git revert --no-commit $commits >"$scratch/errors" 2>&1 || true
+      git revert --quit
+      unmerged=$(git diff --name-only --diff-filter=U)
+      if [ -n "$unmerged" ]; then
+        echo "update: these files have conflicts; resolve each one, then run: git add --all && git commit" >&2
+        echo "$unmerged" | indent
+        echo "or undo it with: $undo" >&2
+        exit 1
+      fi
+      [ "$(answer _commit <"$answers")" = "$to" ] || {
+        indent <"$scratch/errors"
+        git reset --quiet --hard
+        fail "the updates since $to cannot be reverted; nothing was changed"
+      }
+      echo "update: back from $from to $to, by reverting$commits" >&2
+      echo "Look at it with: git diff HEAD; then: make lint test verify && git commit" >&2
+      exit 0
+    fi
+  done
+  if [ "$(git rev-parse --is-shallow-repository)" = true ]; then
+    fail "$to is older than $from, and going back reverts the update, which this shallow clone does not have; run: git fetch --unshallow"
+  fi
+  fail "$to is older than $from, and this service was never on it: there is nothing to go back to"
+}
+
+update() {
+  read_answers
+  marker=$(git rev-parse --git-path template-update)
+  status=$(git status --porcelain --untracked-files=normal)
+  if [ -n "$status" ]; then
+    echo "$status" >&2
+    [ ! -e "$marker" ] || fail "an update was interrupted; undo it with: $undo"
+    fail "there are uncommitted changes; commit or stash them first, so that the update can be told apart and undone"
+  fi
+  rm -f "$marker"
+  find_copier
+  read_template
+
+  template cat-file -e "$from^{commit}" 2>/dev/null ||
+    fail "this service is on $from (_commit in $answers), which the template at $source does not have: it is newer than that template, or was edited. Nothing was changed"
+  newest=$(releases | head -n 1)
+  to=${VERSION:-${newest:-HEAD}}
+  template cat-file -e "$to^{commit}" 2>/dev/null || to=v$to
+  template cat-file -e "$to^{commit}" 2>/dev/null ||
+    fail "the template has no release $VERSION; it has: $(releases | tr '\n' ' ')"
+
+  before=$(template rev-parse "$from^{commit}")
+  after=$(template rev-parse "$to^{commit}")
+  if [ "$before" = "$after" ] && [ -z "${DATA:-}" ]; then
+    echo "update: this service is on $from already" >&2
+    return
+  fi
+  if [ "$before" != "$after" ] && template merge-base --is-ancestor "$after" "$before"; then
+    [ -z "${VERSION:-}" ] || go_back
+    echo "update: this service is on $from, which is newer than the newest release, $to" >&2
+    return
+  fi
+
+  echo "update: from $from to $to" >&2
+  notes | indent
+
+  # Without a terminal every new question takes its default.
+  if [ -t 0 ]; then questions=--skip-answered; else questions=--defaults; fi
+  cp "$answers" "$scratch/answers"
+  set -- update "$questions" --quiet --conflict inline --vcs-ref "$to"
+  for data in ${DATA:-}; do
+    set -- "$@" --data "$data"
+  done
+  trap 'interrupted=true' HUP INT TERM
+  interrupted=false
+  : >"$marker"
+  if ! run_copier "$@" . || "$interrupted"; then
+    if git reset --quiet --hard && git clean --quiet --force -d; then
+      rm -f "$marker"
+      fail "the update failed; the service is as it was"
+    fi
+    fail "the update failed; undo it with: $undo"
+  fi
+  trap - HUP INT TERM
+  rm -f "$marker"
+  report
+}
+
+report() {
+  left=$(conflicts)
+  removed=$(removed_edits)
+  reset=$(reset_answers)
+  edited=$(edited_platform_files)
+  if [ -n "$reset" ] && [ -z "${DATA:-}" ]; then
+    echo "update: $to does not know these answers any more; look at $answers:" >&2
+    echo "$reset" | indent
+  fi
+  if [ -n "$edited" ]; then
+    echo "update: these platform files are not the platform's; bring them back with make restore:" >&2
+    echo "$edited" | indent
+  fi
+  if [ -n "$removed" ]; then
+    echo "update: $to removed these files, and you had edited them; keep one with git checkout HEAD -- FILE:" >&2
+    echo "$removed" | indent
+  fi
+  if [ -n "$left" ]; then
+    echo "update: these files have conflicts; resolve each one:" >&2
+    echo "$left" | indent
+  fi
+  if [ -n "$left$removed" ]; then
+    echo "update: then run: make lint test verify && git add --all && git commit" >&2
+    echo "update: or undo it with: $undo" >&2
+    exit 1
+  fi
+  echo "update: done; look at it with: git diff; then: make lint test verify && git add --all && git commit" >&2
+}
+
+check() {
+  read_answers
+  find_copier
+  found=$(run_copier check-update --output-format json .) ||
+    fail "cannot compare with the template at $source"
+  newest=$(echo "$found" | sed -n 's/.*"latest_version": "\([^"]*\)".*/\1/p')
+  case $found in
+    *'"update_available": true'*)
+      echo "update-check: this service is on $from; $newest is available: make update"
+      exit 2
+      ;;
+    *) echo "update-check: this service is on $from, the newest release" ;;
+  esac
+}
+
+# Copies the platform's files of the release in use, and nothing else.
+restore() {
+  read_answers
+  find_copier
+  set -- --exclude '*'
+  for path in specs/README.md 'specs/ADRs/ADR-*.md' specs/guidelines \
+    ci/conformance ci/engine.sh ci/gitlab ci/update.sh ci/platform.lock; do
+    set -- "$@" --exclude "!/$path"
+  done
+  run_copier recopy --quiet --defaults --overwrite --vcs-ref :current: "$@" . ||
+    fail "cannot bring the platform files of $from back from $source"
+  echo "restore: the platform files are those of $from" >&2
+}
+
+# An update may replace this file: the shell has read all of it when main starts.
+main() {
+  verb=${1:-update}
+  cd "$(dirname "$0")/.."
+  scratch=$(mktemp -d)
+  trap 'rm -rf "$scratch"' EXIT
+  case $verb in
+    update) update ;;
+    check) verb=update-check && check ;;
+    restore) restore ;;
+    *) fail "no such command; there are: update, check, restore" ;;
+  esac
+}
+
+main "$@"
+exit
