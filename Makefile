@@ -57,6 +57,18 @@ test-image: $(VENV)/.test ## Run the image tier: real images, built and run
 .PHONY: test
 test: test-fast test-image ## Run every test
 
+.PHONY: release
+release: $(VENV)/.test ## Make a release: make release VERSION=1.2.0 (TESTED=<commit that CI tested>)
+	@test -n "$(VERSION)" || { echo 'release: say which: make release VERSION=1.2.0' >&2; exit 2; }
+	$(if $(TESTED)$(COMMIT),,@$(MAKE) test)
+	@$(VENV)/bin/python scripts/release.py $(VERSION) --tested $(or $(TESTED),HEAD) \
+		$(if $(COMMIT),--commit $(COMMIT)) $(if $(WIDENED),--widened $(WIDENED))
+
+.PHONY: blast-radius
+blast-radius: $(VENV)/.copier ## Show what a release does to services: make blast-radius FROM=1.1.0
+	@test -n "$(FROM)" || { echo 'blast-radius: say since when: make blast-radius FROM=1.1.0' >&2; exit 2; }
+	@$(VENV)/bin/python scripts/blast_radius.py --from $(FROM) $(if $(TO),--to $(TO)) --output .cache/blast-radius
+
 .PHONY: clean
 clean: ## Remove what the tests and tools left in the checkout
 	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .mypy_cache .hypothesis
