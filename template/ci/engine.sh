@@ -88,7 +88,7 @@ case $command in
       docker) docker buildx build --load "$@" ;;
       # The docker format keeps HEALTHCHECK, which the OCI format has no place for.
       podman) podman build --format docker "$@" ;;
-      buildah) buildah build --format docker "$@" ;;
+      buildah) buildah build --format docker --layers "$@" ;;
     esac
     ;;
   run)
@@ -113,7 +113,9 @@ case $command in
     [ $# -eq 1 ] || usage
     if [ "$engine" = buildah ]; then
       buildah_from "$1"
-      buildah run --terminal --cap-drop all "$container" -- /busybox/sh
+      terminal=false
+      [ -t 0 ] && terminal=true
+      buildah run --terminal=$terminal --cap-drop all "$container" -- /busybox/sh
     else
       tty=''
       [ -t 0 ] && tty='--tty'

@@ -11,6 +11,7 @@ from pathlib import Path
 import pexpect
 import pytest
 import yaml
+from jinja2 import Environment
 
 from rendering import ROOT
 
@@ -142,7 +143,9 @@ def test_help_fits_the_terminal() -> None:
     for name, question in config.items():
         if name.startswith("_") or question.get("when") is False:
             continue
-        assert len(f"🎤 {question['help']} ") < COLUMNS, name
+        for language in config["language"]["choices"].values():
+            text = Environment().from_string(question["help"]).render(language=language)
+            assert len(f"🎤 {text} ") < COLUMNS, name
         choices = question.get("choices", {})
         for label in choices if isinstance(choices, dict) else []:
             assert len(label) < COLUMNS - 4, label
