@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from lab import install
 from rendering import COMBINATIONS, ROOT, Render, commit_all, git
+from toolchains import run, tail, toolchain
 
 VERBS = {
     "help", "fetch", "lint", "test", "build", "run", "image", "debug-image", "shell", "verify",
@@ -23,34 +21,6 @@ LANGUAGES = {
     combination["language"]: combination
     for combination in reversed(COMBINATIONS.values())
 }  # fmt: skip
-
-
-def toolchain(language: str) -> dict[str, str]:
-    """The environment in which a language's own tools are found; installs what can be."""
-    places = {
-        "go": lambda: [install.go().root / "bin"],
-        "node": lambda: [install.node_bin()],
-        "rust": lambda: [install.rust().sysroot / "bin"],
-        "java": lambda: [install.jdk() / "bin"],
-        "python": lambda: [Path(sys.executable).parent],  # uv
-    }[language]()
-    environment = {"PATH": os.pathsep.join([*map(str, places), os.environ["PATH"]])}
-    if language == "java":
-        environment["JAVA_HOME"] = str(places[0].parent)
-    return environment
-
-
-def run(
-    *command: str | Path, cwd: Path, env: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        list(map(str, command)), cwd=cwd, env={**os.environ, **(env or {})},
-        stdin=subprocess.DEVNULL, capture_output=True, text=True,
-    )  # fmt: skip
-
-
-def tail(result: subprocess.CompletedProcess[str], lines: int = 30) -> str:
-    return "\n".join((result.stdout + result.stderr).splitlines()[-lines:])
 
 
 @pytest.mark.parametrize("name", COMBINATIONS)
