@@ -64,17 +64,22 @@ fi
 
 # ── the CI image: named by the hash of what goes into it ──
 
-inputs=$(awk -v mode=inputs -f ci/gitlab/dockerfile.awk "$SOURCE_DIR/ci/image/Dockerfile") ||
-  fail "cannot read ci/image/Dockerfile"
-hash=$(
-  awk -v mode=pin -v bases="$work/bases" -f ci/gitlab/dockerfile.awk "$SOURCE_DIR/ci/image/Dockerfile"
+inputs=$(awk -v mode=inputs -f ci/gitlab/dockerfile.awk "$SOURCE_DIR/ci/image/Dockerfile")
+paths=$(
   cd "$SOURCE_DIR"
-  for input in .dockerignore $inputs; do # expands patterns, as COPY does
-    [ -e "$input" ] || [ "$input" = .dockerignore ] || fail "ci/image/Dockerfile copies $input, which is missing"
-    [ ! -e "$input" ] || find "$input" -type f
-  done | sort -u | while read -r path; do sha256sum "$path"; done
+  for input in $inputs; do # expands patterns, as COPY does
+    [ -e "$input" ] || fail "ci/image/Dockerfile copies $input, which is missing"
+    find "$input" -type f
+  done
+  [ ! -f .dockerignore ] || echo .dockerignore
 ) || exit 1
-hash=$(printf '%s\n' "$hash" | sha256sum | cut -c 1-40)
+hash=$(
+  {
+    awk -v mode=pin -v bases="$work/bases" -f ci/gitlab/dockerfile.awk "$SOURCE_DIR/ci/image/Dockerfile"
+    cd "$SOURCE_DIR"
+    printf '%s\n' "$paths" | sort -u | while read -r path; do [ -z "$path" ] || sha256sum "$path"; done
+  } | sha256sum | cut -c 1-40
+)
 ci_image=$CI_IMAGE_REPOSITORY:$hash
 ci_digest=$(published "$ci_image") || exit 1
 if [ -n "$ci_digest" ]; then

@@ -1,0 +1,69 @@
+"""The pipeline's files, as data: GitLab's schema, and the rules of the platform."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import yaml
+
+from rendering import ROOT, Render
+
+SCRIPTS = ROOT / "template" / "{{ gitlab }}" / "ci" / "gitlab"
+PIPELINE: dict[str, Any] = yaml.safe_load((SCRIPTS / "pipeline.yml").read_text(encoding="utf-8"))
+JOBS = {name: job for name, job in PIPELINE.items() if isinstance(job, dict) and "script" in job}
+
+
+def schema(*files: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.gitlab-ci"]
+    return subprocess.run([*command, *map(str, files)], capture_output=True, text=True, check=False)
+
+
+def test_the_files_meet_gitlabs_schema(render: Render) -> None:
+    service = render(ci="gitlab")
+    done = schema(service / ".gitlab-ci.yml", service / "ci" / "gitlab" / "pipeline.yml")
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_schema_finds_a_fault(tmp_path: Any) -> None:
+    (tmp_path / "bad.yml").write_text("build:\n  script: make\n  retry: often\n")
+    assert schema(tmp_path / "bad.yml").returncode != 0
+
+
+def test_the_service_passes_its_own_checks(render: Render) -> None:
+    done = subprocess.run(
+        [sys.executable, "ci/conformance", "repo", "--strict"], cwd=render(ci="gitlab"),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_what_a_job_leaves_behind_expires(job: str) -> None:
+    artifacts = JOBS[job].get("artifacts")
+    assert artifacts is None or artifacts["expire_in"]
+
+
+@pytest.mark.parametrize("job", [name for name in JOBS if name != "promote"])
+def test_a_job_names_what_it_needs(job: str) -> None:
+    inherited = PIPELINE.get(JOBS[job]["extends"], {})
+    assert "needs" in JOBS[job] or "needs" in inherited or job == "release-source"
+
+
+def test_only_promotion_cannot_be_interrupted_and_it_runs_alone() -> None:
+    assert PIPELINE[".platform"]["interruptible"] is True
+    assert [name for name, job in JOBS.items() if job.get("interruptible") is False] == ["promote"]
+    assert PIPELINE["promote"]["resource_group"] == "promote"
+
+
+def test_promotion_waits_for_every_stage_before_it() -> None:
+    assert "needs" not in PIPELINE["promote"]
+
+
+def test_only_the_infrastructures_failures_are_tried_again() -> None:
+    assert PIPELINE[".platform"]["retry"]["when"] == [
+        "runner_system_failure", "scheduler_failure", "api_failure",
+    ]  # fmt: skip
+    assert not [name for name, job in JOBS.items() if "retry" in job]

@@ -1,0 +1,508 @@
+"""The scripts of the pipeline's jobs, each on its own, with a crane that answers from files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "template" / "{{ gitlab }}" / "ci" / "gitlab"
+REPOSITORY = "registry.example.com/platform/payments"
+DIGEST = {name: f"sha256:{hashlib.sha256(name.encode()).hexdigest()}" for name in "abcdef"}
+# A registry in a directory: tags/<tag> and manifests/<digest>. BROKEN makes a tag unmovable.
+CRANE = f"""#!/bin/sh
+set -eu
+echo "$@" >>calls
+unknown() {{ echo "Error: MANIFEST_UNKNOWN: manifest unknown" >&2; exit 1; }}
+[ -z "${{DOWN:-}}" ] || {{ echo "Error: dial tcp: connection refused" >&2; exit 1; }}
+name=${{2:-}}
+case $1 in
+  digest)
+    if [ "$name" = --tarball ]; then echo "sha256:$(sha256sum <"$3" | cut -d ' ' -f 1)"; exit; fi
+    case $name in
+      {REPOSITORY}@*) [ -e "manifests/${{name#*@}}" ] || unknown; echo "${{name#*@}}" ;;
+      {REPOSITORY}:*) cat "tags/${{name##*:}}" 2>/dev/null || unknown ;;
+      *) cat "bases/$(echo "$name" | tr / _)" 2>/dev/null || unknown ;;
+    esac
+    ;;
+  push) cp "$2" "manifests/${{3#*@}}" ;;
+  manifest) cat "manifests/${{name#*@}}" ;;
+  tag)
+    [ "$3" != "${{BROKEN:-}}" ] || {{ echo "Error: denied" >&2; exit 1; }}
+    echo "${{2#*@}}" >"tags/$3"
+    ;;
+  ls) ls tags ;;
+  config) echo '{{"config":{{}}}}' ;;
+  *) exit 2 ;;
+esac
+"""
+
+
+class Job:
+    """A job's workspace."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        for name in (
+            "bin",
+            "tags",
+            "manifests",
+            "bases",
+            ".pipeline",
+            "ci/image",
+            "image",
+            "config",
+        ):
+            (directory / name).mkdir(parents=True)
+        (directory / "ci" / "gitlab").symlink_to(SCRIPTS)
+        (directory / "bin" / "crane").write_text(CRANE)
+        (directory / "bin" / "crane").chmod(0o755)
+        self.env = {
+            "PATH": f"{directory / 'bin'}:{os.environ['PATH']}",
+            "DOCKER_CONFIG": str(directory / "config"),
+            "IMAGE_REPOSITORY": REPOSITORY,
+            "CI_IMAGE_REPOSITORY": f"{REPOSITORY}/ci",
+            "SOURCE_DIR": ".",
+        }
+
+    def run(self, *command: str, **env: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=self.directory, env={**self.env, **env}, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+
+    def script(self, name: str, **env: str) -> subprocess.CompletedProcess[str]:
+        return self.run("sh", f"ci/gitlab/{name}", **env)
+
+    def tags(self) -> dict[str, str]:
+        return {path.name: path.read_text().strip() for path in (self.directory / "tags").iterdir()}
+
+    def tag(self, **tags: str) -> None:
+        for name, digest in tags.items():
+            (self.directory / "tags" / name).write_text(digest + "\n")
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    return Job(tmp_path)
+
+
+# promote
+
+
+class Promotion:
+    """A release and a twin that wait for their tags."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        (job.directory / ".pipeline" / "debug.tar").write_text("twin")
+        self.release = DIGEST["a"]
+        self.debug = f"sha256:{hashlib.sha256(b'twin').hexdigest()}"
+        (job.directory / "manifests" / self.release).write_text("release")
+
+    def run(self, **env: str) -> subprocess.CompletedProcess[str]:
+        given = {
+            "KIND": "release",
+            "SERVICE_VERSION": "1.4.2",
+            "BUILD": "7",
+            "RELEASE_DIGEST": self.release,
+            "DEBUG_SHA256": self.debug.removeprefix("sha256:"),
+        }
+        return self.job.script("promote.sh", **{**given, **env})
+
+    def pair(self, tag: str) -> dict[str, str]:
+        return {tag: self.release, f"{tag}-debug": self.debug}
+
+
+@pytest.fixture
+def promotion(job: Job) -> Promotion:
+    return Promotion(job)
+
+
+def test_a_release_gets_both_pairs(promotion: Promotion) -> None:
+    done = promotion.run()
+    assert done.returncode == 0, done.stderr
+    assert promotion.job.tags() == {**promotion.pair("1.4.2-b7"), **promotion.pair("1.4.2")}
+
+
+def test_a_rerun_changes_nothing(promotion: Promotion) -> None:
+    promotion.run()
+    calls = promotion.job.directory / "calls"
+    calls.unlink()
+    assert promotion.run().returncode == 0
+    assert "tag " not in calls.read_text()
+
+
+def test_a_newer_build_is_not_moved_back(promotion: Promotion) -> None:
+    newer = {"1.4.2": DIGEST["b"], "1.4.2-debug": DIGEST["c"]}
+    promotion.job.tag(**newer, **{"1.4.2-b10": DIGEST["b"], "1.4.2-b10-debug": DIGEST["c"]})
+    done = promotion.run()
+    assert done.returncode == 0
+    assert "1.4.2 stays: b10 is newer than b7" in done.stdout
+    tags = promotion.job.tags()
+    assert {name: tags[name] for name in newer} == newer
+    assert promotion.pair("1.4.2-b7").items() <= tags.items()
+
+
+def test_a_newer_build_that_was_not_completed_does_not_count(promotion: Promotion) -> None:
+    promotion.job.tag(**{"1.4.2-b10-debug": DIGEST["c"]})
+    assert promotion.run().returncode == 0
+    assert promotion.job.tags()["1.4.2"] == promotion.release
+
+
+def test_another_version_is_not_touched(promotion: Promotion) -> None:
+    others = {"1.4.20": DIGEST["b"], "1.4.20-b99": DIGEST["b"], "1.4.20-b99-debug": DIGEST["c"]}
+    promotion.job.tag(**others)
+    assert promotion.run().returncode == 0
+    assert others.items() <= promotion.job.tags().items()
+    assert promotion.job.tags()["1.4.2"] == promotion.release
+
+
+def test_a_build_never_moves(promotion: Promotion) -> None:
+    settled = {"1.4.2-b7": DIGEST["b"], "1.4.2-b7-debug": DIGEST["c"]}
+    promotion.job.tag(**settled)
+    done = promotion.run()
+    assert done.returncode == 1
+    assert "1.4.2-b7 is another image and never moves: start a new pipeline" in done.stderr
+    assert promotion.job.tags() == settled
+
+
+def test_half_a_pair_is_completed(promotion: Promotion) -> None:
+    promotion.job.tag(**{"1.4.2-b7-debug": promotion.debug})
+    assert promotion.run().returncode == 0
+    assert promotion.pair("1.4.2-b7").items() <= promotion.job.tags().items()
+
+
+def test_the_twin_goes_back_when_the_release_cannot_move(promotion: Promotion) -> None:
+    old = {"1.4.2": DIGEST["b"], "1.4.2-debug": DIGEST["c"]}
+    promotion.job.tag(**old)
+    done = promotion.run(BROKEN="1.4.2")
+    assert done.returncode == 1
+    assert "cannot move 1.4.2; 1.4.2-debug is back where it was" in done.stderr
+    assert old.items() <= promotion.job.tags().items()
+
+
+def test_nothing_moves_when_the_twin_cannot(promotion: Promotion) -> None:
+    done = promotion.run(BROKEN="1.4.2-b7-debug")
+    assert done.returncode == 1
+    assert "cannot move 1.4.2-b7-debug; no tag has moved" in done.stderr
+    assert promotion.job.tags() == {}
+
+
+def test_an_unreachable_registry_is_not_an_empty_one(promotion: Promotion) -> None:
+    done = promotion.run(DOWN="1")
+    assert done.returncode == 1
+    assert "cannot ask for" in done.stderr
+    assert "connection refused" in done.stderr
+    assert promotion.job.tags() == {}
+
+
+def test_another_twin_than_the_verified_one_is_refused(promotion: Promotion) -> None:
+    done = promotion.run(DEBUG_SHA256="0" * 64)
+    assert done.returncode == 1
+    assert ".pipeline/debug.tar is not the file that was verified" in done.stderr
+    assert promotion.job.tags() == {}
+
+
+def test_a_branch_gets_one_pair_that_stays(promotion: Promotion) -> None:
+    branch = {"KIND": "branch", "SERVICE_VERSION": "main-0a1b2c3d"}
+    assert promotion.run(**branch).returncode == 0
+    assert promotion.job.tags() == promotion.pair("main-0a1b2c3d")
+    other = {"main-0a1b2c3d": DIGEST["b"], "main-0a1b2c3d-debug": DIGEST["c"]}
+    promotion.job.tag(**other)
+    done = promotion.run(**branch)
+    assert done.returncode == 0
+    assert "is there from an earlier pipeline, and stays" in done.stdout
+    assert promotion.job.tags() == other
+
+
+# publish
+
+
+def test_publish_pushes_the_verified_file_by_digest(job: Job) -> None:
+    (job.directory / ".pipeline" / "release.tar").write_text("release")
+    sum_ = hashlib.sha256(b"release").hexdigest()
+    done = job.script("publish.sh", RELEASE_SHA256=sum_)
+    assert done.returncode == 0, done.stderr
+    assert (job.directory / ".pipeline" / "publish.env").read_text() == (
+        f"RELEASE_DIGEST=sha256:{sum_}\n"
+    )
+    assert job.tags() == {}
+
+
+def test_publish_refuses_another_file(job: Job) -> None:
+    (job.directory / ".pipeline" / "release.tar").write_text("release")
+    done = job.script("publish.sh", RELEASE_SHA256="0" * 64)
+    assert done.returncode == 1
+    assert "is not the file that was verified" in done.stderr
+    assert not list((job.directory / "manifests").iterdir())
+
+
+# credentials
+
+
+AUTH = '"registry.example.com":{"auth":"dTpw"}'
+GITLABS = {"CI_REGISTRY_USER": "u", "CI_REGISTRY_PASSWORD": "p"}
+
+
+@pytest.mark.parametrize(
+    ("given", "want"),
+    [
+        ({"REGISTRY_USER": "u", "REGISTRY_PASSWORD": "p"}, AUTH),
+        ({"CI_REGISTRY": "registry.example.com", **GITLABS}, AUTH),
+        ({"DOCKER_AUTH_CONFIG": '{"auths":{}}', "REGISTRY_USER": "u"}, '{"auths":{}}'),
+    ],
+)  # fmt: skip
+def test_login(job: Job, given: dict[str, str], want: str) -> None:
+    done = job.run("sh", "-c", ". ci/gitlab/common.sh; login", **given)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    config = job.directory / "config" / "config.json"
+    assert want in config.read_text()
+    assert config.stat().st_mode & 0o077 == 0
+
+
+def test_login_elsewhere_does_not_use_gitlabs_credentials(job: Job) -> None:
+    given = {
+        "CI_REGISTRY": "gitlab.example.com",
+        "CI_REGISTRY_USER": "u",
+        "CI_REGISTRY_PASSWORD": "p",
+    }
+    done = job.run("sh", "-c", ". ci/gitlab/common.sh; login", **given)
+    assert "no credentials for registry.example.com" in done.stdout
+    assert not (job.directory / "config" / "config.json").exists()
+
+
+def test_login_wants_both(job: Job) -> None:
+    done = job.run("sh", "-c", ". ci/gitlab/common.sh; login", REGISTRY_USER="u")
+    assert done.returncode == 1
+    assert "REGISTRY_USER and REGISTRY_PASSWORD" in done.stderr
+
+
+# resolve
+
+DOCKERFILE = """\
+# FROM docker.io/library/comment:1 is a comment
+ARG BUILDER_IMAGE=docker.io/library/golang:1.26-trixie
+ARG RELEASE_IMAGE=gcr.io/distroless/static-debian13:nonroot
+ARG DEBUG_FROM=release
+FROM ${BUILDER_IMAGE} AS builder
+COPY cmd cmd
+FROM ${RELEASE_IMAGE} AS release
+COPY --from=builder /out /app
+FROM ${DEBUG_FROM} AS debug
+COPY --from=gcr.io/distroless/static-debian13:debug-nonroot --chown=0:0 \\
+  /busybox /busybox
+FROM release
+"""
+CI_DOCKERFILE = """\
+FROM docker.io/library/golang:1.26-trixie
+COPY go.mod \\
+  tools/*.mod tools/
+COPY ["go.sum", "./"]
+"""
+
+
+@pytest.fixture
+def source(job: Job) -> Job:
+    (job.directory / "image" / "Dockerfile").write_text(DOCKERFILE)
+    (job.directory / "ci" / "image" / "Dockerfile").write_text(CI_DOCKERFILE)
+    (job.directory / "tools").mkdir()
+    for name in ("go.mod", "go.sum", "tools/go.mod", "main.go"):
+        (job.directory / name).write_text(name)
+    for name, digest in (
+        ("docker.io/library/golang:1.26-trixie", "a"),
+        ("gcr.io/distroless/static-debian13:nonroot", "b"),
+        ("gcr.io/distroless/static-debian13:debug-nonroot", "c"),
+    ):
+        (job.directory / "bases" / name.replace("/", "_")).write_text(DIGEST[digest] + "\n")
+    job.env |= {
+        "CI_COMMIT_SHA": "0a1b2c3d" * 5,
+        "CI_COMMIT_SHORT_SHA": "0a1b2c3d",
+        "CI_COMMIT_REF_SLUG": "main",
+        "CI_PIPELINE_IID": "7",
+        "CI_PIPELINE_CREATED_AT": "2026-03-20T09:30:00Z",
+    }
+    return job
+
+
+def resolved(job: Job, **env: str) -> dict[str, str]:
+    done = job.script("resolve.sh", **env)
+    assert done.returncode == 0, done.stderr
+    lines = (job.directory / ".pipeline" / "resolve.env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines)
+
+
+def test_resolve_finds_every_base_once(source: Job) -> None:
+    values = resolved(source)
+    assert (source.directory / ".pipeline" / "bases").read_text().splitlines() == [
+        f"- docker.io/library/golang:1.26-trixie {DIGEST['a']}",
+        f"RELEASE_IMAGE gcr.io/distroless/static-debian13:nonroot {DIGEST['b']}",
+        f"- gcr.io/distroless/static-debian13:debug-nonroot {DIGEST['c']}",
+    ]
+    assert values["BASE_NAME"] == "gcr.io/distroless/static-debian13:nonroot"
+    assert values["BASE_DIGEST"] == DIGEST["b"]
+    assert values["SERVICE_VERSION"] == "main-0a1b2c3d"
+
+
+def test_a_digest_in_the_dockerfile_is_honoured(source: Job) -> None:
+    path = source.directory / "image" / "Dockerfile"
+    path.write_text(path.read_text().replace("13:nonroot", f"13:nonroot@{DIGEST['d']}"))
+    assert resolved(source)["BASE_DIGEST"] == DIGEST["d"]
+    assert resolved(source)["BASE_NAME"] == "gcr.io/distroless/static-debian13:nonroot"
+
+
+def test_a_base_on_scratch_has_no_digest(source: Job) -> None:
+    path = source.directory / "image" / "Dockerfile"
+    text = path.read_text().replace("FROM ${RELEASE_IMAGE}", "FROM scratch")
+    path.write_text("\n".join(line for line in text.splitlines() if "RELEASE_IMAGE=" not in line))
+    values = resolved(source)
+    assert (values["BASE_NAME"], values["BASE_DIGEST"]) == ("scratch", "")
+
+
+def test_a_base_that_cannot_be_resolved_is_one_line(source: Job) -> None:
+    (source.directory / "bases" / "gcr.io_distroless_static-debian13:nonroot").unlink()
+    done = source.script("resolve.sh")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: image/Dockerfile: cannot resolve the image "
+        "gcr.io/distroless/static-debian13:nonroot: Error: MANIFEST_UNKNOWN: manifest unknown\n"
+    )
+
+
+def test_a_mirror_is_asked_in_place_of_the_host(source: Job) -> None:
+    source.script("resolve.sh", REGISTRY_MAP="quay.io=x;gcr.io=mirror.example.com/gcr")
+    calls = (source.directory / "calls").read_text()
+    assert "digest mirror.example.com/gcr/distroless/static-debian13:nonroot\n" in calls
+    assert "digest docker.io/library/golang:1.26-trixie\n" in calls
+
+
+@pytest.mark.parametrize("name", ["go.mod", "go.sum", "tools/go.mod", "ci/image/Dockerfile"])
+def test_the_ci_image_has_another_name_when_an_input_changes(source: Job, name: str) -> None:
+    before = resolved(source)["CI_IMAGE_TAG"]
+    path = source.directory / name
+    path.write_text(path.read_text() + "# changed\n")
+    assert resolved(source)["CI_IMAGE_TAG"] != before
+
+
+def test_the_ci_image_has_another_name_when_its_base_changes(source: Job) -> None:
+    before = resolved(source)["CI_IMAGE_TAG"]
+    (source.directory / "bases" / "docker.io_library_golang:1.26-trixie").write_text(DIGEST["e"])
+    assert resolved(source)["CI_IMAGE_TAG"] != before
+
+
+@pytest.mark.parametrize("name", ["main.go", "image/Dockerfile"])
+def test_the_ci_image_keeps_its_name_when_something_else_changes(source: Job, name: str) -> None:
+    before = resolved(source)["CI_IMAGE_TAG"]
+    path = source.directory / name
+    path.write_text(path.read_text() + "# changed\n")
+    assert resolved(source)["CI_IMAGE_TAG"] == before
+
+
+def test_an_input_that_is_missing_is_said(source: Job) -> None:
+    (source.directory / "go.sum").unlink()
+    done = source.script("resolve.sh")
+    assert done.returncode == 1
+    assert "error: ci/image/Dockerfile copies go.sum, which is missing" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("tag", "version"),
+    [("v1.4.2", "1.4.2"), ("1.4.2", "1.4.2"), ("v1.4.2-rc.1", "1.4.2-rc.1")],
+)
+def test_a_tag_is_a_version(source: Job, tag: str, version: str) -> None:
+    assert resolved(source, CI_COMMIT_TAG=tag)["SERVICE_VERSION"] == version
+
+
+@pytest.mark.parametrize(
+    "tag", ["v1.4", "v1.4.2+x", "v1.4.2-b7", "v1.4.2-debug", "v1.4.2-b7-debug", "v1.4.2 x"]
+)
+def test_a_tag_that_is_no_version_is_refused(source: Job, tag: str) -> None:
+    done = source.script("resolve.sh", CI_COMMIT_TAG=tag)
+    assert done.returncode == 1
+    assert f"error: the git tag {tag} " in done.stderr
+
+
+def test_images_that_are_named_literally_are_pinned(source: Job) -> None:
+    resolved(source)
+    pin = ["awk", "-v", "mode=pin", "-v", "bases=.pipeline/bases", "-f", "ci/gitlab/dockerfile.awk"]
+    done = source.run(*pin, "image/Dockerfile")
+    name = "gcr.io/distroless/static-debian13:debug-nonroot"
+    assert done.stdout == DOCKERFILE.replace(name, f"{name}@{DIGEST['c']}")
+
+
+# release-source
+
+
+@pytest.fixture
+def history(job: Job) -> Job:
+    """A repository in which 1.10.0 is the newest release, and the branch has gone on."""
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com"]
+    job.run(*git, "init", "--quiet")
+    for tag in ("1.9.0", "v1.10.0", "v2.0.0-rc.1", "nightly", ""):
+        (job.directory / "file").write_text(tag)
+        job.run(*git, "add", "file")
+        assert job.run(*git, "commit", "--quiet", "--message", "x").returncode == 0
+        if tag:
+            job.run(*git, "tag", tag)
+    return job
+
+
+def test_a_schedule_takes_the_newest_release(history: Job) -> None:
+    done = history.script("release-source.sh")
+    assert done.returncode == 0, done.stderr
+    assert (history.directory / ".pipeline" / "source" / "file").read_text() == "v1.10.0"
+    commit = history.run("git", "rev-parse", "v1.10.0^{commit}").stdout.strip()
+    assert (history.directory / ".pipeline" / "release-source.env").read_text() == (
+        f"RELEASE_TAG=v1.10.0\nRELEASE_REVISION={commit}\n"
+    )
+    assert history.run("git", "status", "--porcelain", "file").stdout == ""
+
+
+def test_a_schedule_without_a_release_says_so(job: Job) -> None:
+    job.run("git", "init", "--quiet")
+    done = job.script("release-source.sh")
+    assert done.returncode == 1
+    assert "error: nothing to rebuild: git has no tag such as v1.4.2" in done.stderr
+
+
+# local
+
+
+@pytest.fixture
+def laptop(job: Job) -> Job:
+    """A machine with gitlab-ci-local and podman."""
+    (job.directory / "ci" / "engine.sh").write_text('#!/bin/sh\necho "${ENGINE:-podman}"\n')
+    (job.directory / "ci" / "engine.sh").chmod(0o755)
+    program = job.directory / "bin" / "gitlab-ci-local"
+    program.write_text('#!/bin/sh\nprintf "%s\\n" "$@" >arguments\n')
+    program.chmod(0o755)
+    return job
+
+
+def test_make_ci_runs_gitlab_ci_local(laptop: Job) -> None:
+    done = laptop.run(
+        "sh", "ci/gitlab/local.sh", "lint", IMAGE_REPOSITORY="localhost:5000/payments"
+    )
+    assert done.returncode == 0, done.stderr
+    assert (laptop.directory / "arguments").read_text().split() == [
+        "--container-executable", "podman", "--network", "host", "--no-artifacts-to-source",
+        "--variable", "IMAGE_REPOSITORY=localhost:5000/payments", "lint",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("env", "message"),
+    [
+        ({"IMAGE_REPOSITORY": ""}, "IMAGE_REPOSITORY is not set"),
+        ({"ENGINE": "buildah"}, "the pipeline needs docker or podman"),
+        ({"PATH": "/usr/bin:/bin"}, "gitlab-ci-local is not installed"),
+    ],
+)
+def test_make_ci_says_what_is_missing(laptop: Job, env: dict[str, str], message: str) -> None:
+    done = laptop.run("sh", "ci/gitlab/local.sh", **env)
+    assert done.returncode != 0
+    assert message in done.stderr

@@ -1,0 +1,346 @@
+"""A place for pipelines: a registry, the jobs' images and gitlab-ci-local."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+from standin import Builder
+
+from lab import Lab, install
+from lab.registry import Registry
+from lab.system import LabError, cache_dir, lock, run
+
+HERE = Path(__file__).resolve().parent
+USER, PASSWORD = "pipeline", "cOrrect-h0rse/battery+staple"
+PIPELINE = HERE.parent.parent / "template" / "{{ gitlab }}" / "ci" / "gitlab" / "pipeline.yml"
+RELEASE_BASE = "gcr.io/distroless/static-debian13:nonroot"
+BASES = (RELEASE_BASE, "gcr.io/distroless/static-debian13:debug-nonroot")
+CI_BASE = "docker.io/library/python:3.13-slim-trixie"
+MIRRORED = ("docker.io", "gcr.io", "ghcr.io")
+
+
+def without_host(image: str) -> str:
+    return image.split("@")[0].split("/", 1)[1]
+
+
+def gitlab_ci_local() -> Path:
+    """The program, installed as package-lock.json says, once."""
+    text = (HERE / "package-lock.json").read_bytes()
+    target = cache_dir() / "tools" / f"gitlab-ci-local-{hashlib.sha256(text).hexdigest()[:12]}"
+    with lock(target.with_suffix(".lock")):
+        if not target.is_dir():
+            work = target.with_suffix(".work")
+            shutil.rmtree(work, ignore_errors=True)
+            work.mkdir(parents=True)
+            for name in ("package.json", "package-lock.json"):
+                shutil.copy(HERE / name, work)
+            path = f"{install.node_bin()}:{os.environ['PATH']}"
+            command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+            run(command, what="npm ci", cwd=work, env={"PATH": path})
+            work.rename(target)
+    return target / "node_modules" / "gitlab-ci-local" / "dist" / "index.js"
+
+
+class World:
+    """One registry for everything, and what makes podman and crane use it."""
+
+    def __init__(self, lab: Lab, registry: Registry, directory: Path) -> None:
+        self.lab, self.registry, self.directory = lab, registry, directory
+        self.address = registry.address
+        self.crane_program = install.crane()
+        auth = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        (directory / "config.json").write_text(
+            json.dumps({"auths": {self.address: {"auth": auth}}})
+        )
+        (directory / "registries.conf").write_text(
+            "".join(
+                f'[[registry]]\nprefix = "{host}"\nlocation = "{self.address}/mirror"\n'
+                "insecure = true\n"
+                for host in MIRRORED
+            )
+            + f'[[registry]]\nlocation = "{self.address}"\ninsecure = true\n'
+        )
+        self.env = {
+            **lab.env,
+            "CONTAINERS_REGISTRIES_CONF": str(directory / "registries.conf"),
+            "REGISTRY_AUTH_FILE": str(directory / "config.json"),
+            "DOCKER_CONFIG": str(directory),
+        }
+        self.standin: Builder | None = None
+        self.volumes: list[str] = []
+        self.executor = os.environ.get("KANIKO_EXECUTOR", "")
+        if not self.executor:
+            requests = directory / "requests"
+            requests.mkdir()
+            self.standin = Builder(requests, self.env)
+            self.volumes.append(f"{requests}:/standin")
+
+    def close(self) -> None:
+        if self.standin:
+            self.standin.close()
+
+    def crane(self, *arguments: str) -> str:
+        return run(
+            [self.crane_program, *arguments], what=f"crane {arguments[0]}", env=self.env
+        ).strip()
+
+    def tags(self, repository: str) -> dict[str, str]:
+        """Each tag of a repository, and its digest."""
+        try:
+            names = self.crane("ls", f"{self.address}/{repository}").split()
+        except LabError as error:
+            if "NAME_UNKNOWN" in str(error):
+                return {}
+            raise
+        return {name: self.crane("digest", f"{self.address}/{repository}:{name}") for name in names}
+
+    def image(self, reference: str) -> dict[str, Any]:
+        config: dict[str, Any] = json.loads(self.crane("config", f"{self.address}/{reference}"))
+        return config
+
+    def layers(self, reference: str) -> list[str]:
+        manifest = json.loads(self.crane("manifest", f"{self.address}/{reference}"))
+        return [layer["digest"] for layer in manifest["layers"]]
+
+    # The images of the jobs
+
+    @cached_property
+    def tools(self) -> dict[str, str]:
+        """The images that the pipeline pins, as the mirror has them: stand-ins, by digest."""
+        pinned = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))
+        names = {
+            job: pinned[job]["image"]["name"].split("@")[0] for job in (".in-crane", ".in-kaniko")
+        }
+        crane = _Root()
+        crane.program(self.crane_program, "/ko-app/crane")
+        crane.busybox("/busybox")
+        kaniko = _Root()
+        kaniko.busybox("/bin")
+        kaniko.program(Path("/usr/bin/git"), "/usr/bin/git")
+        kaniko.program(
+            Path(self.executor) if self.executor else HERE / "executor.sh", "/kaniko/executor"
+        )
+        system = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        return {
+            ".in-crane": self._push(names[".in-crane"], crane, PATH=f"{system}:/ko-app:/busybox"),
+            # As the -alpine image has them: they clear the file system before a build.
+            ".in-kaniko": self._push(
+                names[".in-kaniko"], kaniko, PATH=system, DOCKER_CONFIG="/kaniko/.docker/",
+                KANIKO_PRESERVE_CONTEXT="1", KANIKO_PRE_CLEANUP="1", KANIKO_CLEANUP="1",
+            ),
+        }  # fmt: skip
+
+    @cached_property
+    def helper(self) -> str:
+        """What gitlab-ci-local copies files with."""
+        root = _Root()
+        root.busybox("/bin")
+        for name in ("bash", "rsync"):
+            root.program(Path(f"/usr/bin/{name}"), f"/usr/bin/{name}")
+        return self._push("docker.io/helper/helper:1", root, PATH="/usr/bin:/bin")
+
+    def bases(self) -> None:
+        """The images that the service's Dockerfiles name: the release's from the lab, the CI
+        image's with nothing but a shell, make and this Python, so that a build is quick."""
+        self.lab.bases_for(BASES)
+        for name in BASES:
+            source = name if self.lab.real else f"{self.lab.registry.address}/{without_host(name)}"
+            self.crane("copy", source, f"{self.address}/mirror/{without_host(name)}")
+        root = _Root()
+        root.busybox("/bin")
+        root.program(Path("/usr/bin/make"), "/usr/bin/make")
+        root.python()
+        self._push(CI_BASE, root, PATH="/usr/local/bin:/usr/bin:/bin")
+
+    def _push(self, name: str, root: _Root, **env: str) -> str:
+        layer = self.directory / "layer.tar"
+        layer.write_bytes(root.tar())
+        target = f"{self.address}/mirror/{without_host(name)}"
+        self.crane(
+            "append", "--platform=linux/amd64", f"--new_layer={layer}", f"--new_tag={target}"
+        )
+        flags = [f"--env={key}={value}" for key, value in env.items()]
+        self.crane("mutate", "--set-platform=linux/amd64", *flags, f"--tag={target}", target)
+        layer.unlink()
+        return f"{name}@{self.crane('digest', target)}"
+
+    def patch_base(self, name: str, path: str, text: str) -> None:
+        """Publish another image under a base's tag, with one more file."""
+        layer = self.directory / "patch.tar"
+        with tarfile.open(layer, "w") as tar:
+            info = tarfile.TarInfo(path)
+            info.size, info.mode = len(text), 0o644
+            tar.addfile(info, io.BytesIO(text.encode()))
+        target = f"{self.address}/mirror/{without_host(name)}"
+        self.crane(
+            "append", "--platform=linux/amd64", f"--base={target}",
+            f"--new_layer={layer}", f"--new_tag={target}",
+        )  # fmt: skip
+
+
+class _Root:
+    """A root file system of this machine's programs."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, Path | str | None] = {"tmp": None, "root": None}
+        for path in ("etc/passwd", "etc/group"):
+            self._files[path] = Path("/", path)
+
+    def program(self, source: Path, target: str) -> None:
+        """A program and the libraries that it needs."""
+        self._files[target.lstrip("/")] = source.resolve()
+        linked = subprocess.run(["ldd", source], capture_output=True, text=True, check=False).stdout
+        for library in re.findall(r"(?:=> |^\s+)(/\S+)", linked, re.MULTILINE):
+            self._files[library.lstrip("/")] = Path(library).resolve()
+
+    def busybox(self, directory: str) -> None:
+        busybox = shutil.which("busybox")
+        assert busybox
+        self.program(Path(busybox), f"{directory}/busybox")
+        for name in run([busybox, "--list"], what="busybox --list").split():
+            self._files.setdefault(f"{directory}/{name}".lstrip("/"), "busybox")
+
+    def python(self) -> None:
+        """The interpreter that runs the tests, at its own place, and PyYAML."""
+        prefix = Path(sys.base_prefix).resolve()
+        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        library = Path(os.__file__).resolve().parent
+        binary = prefix / "bin" / version
+        self.program(binary, str(binary))
+        self._files["usr/bin/python3"] = str(binary)
+        self._tree(library, {"test", "site-packages", "dist-packages", "idlelib", "__pycache__"})
+        self._tree(Path(yaml.__file__).parent, {"__pycache__"}, library / "yaml")
+
+    def _tree(self, source: Path, without: set[str], target: Path | None = None) -> None:
+        for folder, directories, names in os.walk(source):
+            directories[:] = [
+                name
+                for name in directories
+                if name not in without and not name.startswith("config-")
+            ]
+            for name in names:
+                path = Path(folder, name)
+                place = str((target or source) / path.relative_to(source))
+                if "dynload" in folder:
+                    self.program(path, place)
+                elif not name.endswith((".so", ".a")):
+                    self._files[place.lstrip("/")] = path
+
+    def tar(self) -> bytes:
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w") as tar:
+            for name, source in sorted(self._files.items()):
+                info = tarfile.TarInfo(name)
+                if source is None:
+                    info.type, info.mode = tarfile.DIRTYPE, 0o1777
+                    tar.addfile(info)
+                elif isinstance(source, str):
+                    info.type, info.linkname = tarfile.SYMTYPE, source
+                    tar.addfile(info)
+                else:
+                    data = source.read_bytes()
+                    executable = source.stat().st_mode & stat.S_IXUSR or "executor" in name
+                    info.size, info.mode = len(data), 0o755 if executable else 0o644
+                    tar.addfile(info, io.BytesIO(data))
+        return buffer.getvalue()
+
+
+@dataclass
+class Run:
+    """A pipeline that has ended."""
+
+    code: int
+    log: str
+    build: str
+
+    def ran(self, job: str) -> bool:
+        return re.search(rf"^{re.escape(job)} +finished in .*", self.log, re.MULTILINE) is not None
+
+    def failed(self) -> list[str]:
+        return re.findall(r"^([\w-]+) +finished in [\d.]+ \w+ +FAIL", self.log, re.MULTILINE)
+
+
+class Project:
+    """A service's repository, and how to run its pipeline."""
+
+    def __init__(self, world: World, directory: Path) -> None:
+        self.world, self.directory = world, directory
+        self.repository = "platform/payments"
+        self.logs = ""
+
+    def git(self, *arguments: str) -> str:
+        return run(["git", "-C", self.directory, *arguments], what="git").strip()
+
+    def commit(self, message: str) -> None:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", message)
+
+    def command(
+        self, *, tag: str = "", schedule: bool = False, jobs: tuple[str, ...] = (), **variables: str
+    ) -> list[str]:
+        world = self.world
+        given = {
+            "REGISTRY_USER": USER,
+            "REGISTRY_PASSWORD": PASSWORD,
+            "REGISTRY_MAP": f"docker.io={world.address}/mirror;gcr.io={world.address}/mirror",
+            **({"CI_COMMIT_TAG": tag, "CI_COMMIT_REF_NAME": tag} if tag else {}),
+            **({"CI_PIPELINE_SOURCE": "schedule"} if schedule else {}),
+            **variables,
+        }
+        return [
+            str(install.node() / "bin" / "node"), str(gitlab_ci_local()), *jobs,
+            "--container-executable=podman", "--network=host", f"--helper-image={world.helper}",
+            "--pull-policy=if-not-present", "--no-color", "--concurrency=2",
+            "--no-artifacts-to-source",
+            *(f"--volume={volume}" for volume in world.volumes),
+            *(["--unset-variable=CI_COMMIT_BRANCH"] if tag else []),
+            *(part for item in given.items() for part in ("--variable", "=".join(item))),
+        ]  # fmt: skip
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, **self.world.env}
+
+    def run(self, **how: Any) -> Run:
+        """Run a pipeline to its end."""
+        done = subprocess.run(
+            self.command(**how), cwd=self.directory, env=self.environment(), text=True, check=False,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        return self.ended(done.returncode, done.stdout)
+
+    def ended(self, code: int, log: str) -> Run:
+        self.logs += log
+        values = self.directory / ".gitlab-ci-local" / "artifacts" / "resolve"
+        found = [path.read_text() for path in values.rglob("resolve.env")]
+        build = re.search(r"^BUILD=(\d+)$", found[0], re.MULTILINE) if found else None
+        return Run(code, log, build[1] if build else "")
+
+    def tags(self) -> dict[str, str]:
+        return self.world.tags(self.repository)
+
+
+@contextlib.contextmanager
+def world(lab: Lab, directory: Path) -> Iterator[World]:
+    with lab.empty_registry(auth=(USER, PASSWORD)) as registry:
+        made = World(lab, registry, directory)
+        try:
+            yield made
+        finally:
+            made.close()
