@@ -59,7 +59,8 @@ def project(place: World, render: Render, tmp_path_factory: pytest.TempPathFacto
     release = rest[rest.index("FROM ${RELEASE_IMAGE}") :]
     dockerfile.write_text(
         f"{before}FROM ${{BUILDER_IMAGE}} AS builder\nWORKDIR /src\nCOPY cmd cmd\n"
-        f"RUN mkdir /out && cp cmd/payments/program /out/payments && chmod 755 /out/payments\n\n{release}"
+        "RUN mkdir /out && cp cmd/payments/program /out/payments && chmod 755 /out/payments\n\n"
+        f"{release}"
     )
     (directory / "cmd" / "payments" / "program").write_bytes(program())
     (directory / "ci" / "image" / "Dockerfile").write_text(
