@@ -72,14 +72,14 @@ read_answers() {
   fi
 }
 
-# Leaves the template's history in $scratch/template; blobs come when they are asked for.
+# Leaves the template's history in $scratch/template.
 read_template() {
   case $source in
     gh:*) url=https://github.com/${source#gh:} ;;
     gl:*) url=https://gitlab.com/${source#gl:} ;;
     *) url=${source#git+} ;;
   esac
-  if ! git clone --quiet --bare --filter=blob:none -- "$url" "$scratch/template" 2>"$scratch/errors"; then
+  if ! git clone --quiet --bare -- "$url" "$scratch/template" 2>"$scratch/errors"; then
     indent <"$scratch/errors"
     fail "cannot read the template at $source (_src_path in $answers); check the network and your access to it. Nothing was changed"
   fi

@@ -223,7 +223,7 @@ def differences(service: Path, other: Path, language: str) -> set[str]:
     paths = {
         path
         for path in [*rendered_files(service), *rendered_files(other)]
-        if not is_seeded(path, language)
+        if path.parts[0] != ".git" and not is_seeded(path, language)
     }
 
     def state(root: Path, path: Path) -> object:
