@@ -75,7 +75,7 @@ def existing_files(directory: Path) -> dict[str, str]:
     return {
         path.relative_to(directory).as_posix(): path.read_text(encoding="utf-8")
         for path in directory.rglob("*")
-        if path.is_file()
+        if path.is_file() and "__pycache__" not in path.parts
     }
 
 

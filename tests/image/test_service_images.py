@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import pytest
@@ -22,11 +23,12 @@ def service(request: pytest.FixtureRequest, lab: Lab, render: Render) -> Service
 
 @pytest.fixture(scope="module")
 def suite(service: Service) -> Iterator[contract.Suite]:
-    launcher = ContainerLauncher(service.lab, service.release)
-    with contract.Suite(launcher, service.name, VERSION) as suite:
+    with (
+        contextlib.closing(ContainerLauncher(service.lab, service.release)) as launcher,
+        contract.Suite(launcher, service.name, VERSION) as suite,
+    ):
         suite.begin(contract.CHECKS)
         yield suite
-    launcher.close()
 
 
 @pytest.mark.parametrize("check", contract.CHECKS, ids=str)
@@ -100,7 +102,7 @@ COMPILE = {
     "go": "go build",
     "rust": "cargo build",
     "java": "offline|-o ",
-    "python": "--offline",
+    "python": "uv build",
     "node": "tsc|run build|--offline",
 }
 FETCH = {

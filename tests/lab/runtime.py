@@ -198,10 +198,10 @@ class Container:
         """Send a signal, such as TERM, to the container's first process."""
         self._podman("kill", f"--signal={name}", self.name)
 
-    def wait(self) -> int:
-        """Wait for the end; the exit code."""
+    def wait(self, seconds: float | None = HANG_SECONDS) -> int:
+        """Wait for the end, without a limit if `seconds` is None; the exit code."""
         try:
-            return self._process.wait(HANG_SECONDS)
+            return self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             raise LabError(
                 f"{self.name} hangs: it does not end:\n{tail(self.stdout + self.stderr)}"

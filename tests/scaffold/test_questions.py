@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import yaml
 from copier import run_copy
 from copier.errors import UnsafeTemplateError
+from jinja2 import Environment
 
 from rendering import COMBINATIONS, EXTREMES, ROOT, commit_all, copy_template
 
@@ -64,7 +66,6 @@ def test_every_choice_is_in_the_matrix(render: Any) -> None:
 
 
 def offered_bases(language: str) -> list[str]:
-    from jinja2 import Environment
     from jinja2_ansible_filters.core_filters import to_json  # type: ignore[import-untyped]
 
     environment = Environment(autoescape=False)
@@ -136,6 +137,8 @@ def test_every_computed_answer_is_guarded() -> None:
         ("testdata", "go", "svc-testdata", "SvcTestdata"),
         ("v2", "go", "svc-v2", "SvcV2"),
         ("async", "rust", "svc-async", "SvcAsync"),
+        ("hyper", "rust", "svc-hyper", "SvcHyper"),
+        ("a--b", "rust", "a-b", "AB"),
         ("order-book", "java", "orderbook", "OrderBook"),
         ("package", "java", "svcpackage", "SvcPackage"),
         ("spring-boot", "java", "svcspringboot", "SvcSpringBoot"),
@@ -158,3 +161,12 @@ def test_names_are_safe_in_their_language(
     names = environment.get_template("partials/names.jinja").module
     assert names.package_name(service_name, language) == package  # type: ignore[attr-defined]
     assert names.class_name(service_name, language) == class_name  # type: ignore[attr-defined]
+
+
+def test_every_locked_crate_is_reserved() -> None:
+    """A service with the name of a dependency's crate would not be found in the lock file."""
+    crates = re.findall(r'^name = "([^"]+)"', (ROOT / "partials/rust/Cargo.lock").read_text(), re.M)
+    text = (ROOT / "partials/names.jinja").read_text(encoding="utf-8")
+    names = Environment().from_string(text[: text.index("%}") + 2])
+    reserved = set(names.module.reserved["rust"].split())  # type: ignore[attr-defined]
+    assert {name.replace("_", "-") for name in crates} <= reserved
