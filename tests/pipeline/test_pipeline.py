@@ -123,32 +123,17 @@ def test_wrong_credentials_are_one_clear_line(project: Project, released: dict[s
 def test_a_killed_build_moves_no_tag_and_a_rerun_succeeds(
     place: World, project: Project, released: dict[str, str]
 ) -> None:
-    process = subprocess.Popen(
+    with subprocess.Popen(
         project.command(tag="v1.3.0"), cwd=project.directory, env=project.environment(), text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    assert process.stdout
-    log = ""
-    for line in process.stdout:
-        log += line
-        if line.startswith("build ") and "$ sh ci/gitlab/build.sh release" in line:
-            podman = ["podman", "ps", "--quiet", "--no-trunc"]
-            names = subprocess.run(
-                podman, env=project.environment(), capture_output=True, text=True, check=True
-            )
-            for name in names.stdout.split():
-                inspect = ["podman", "inspect", "--format={{.Config.Env}}", name]
-                env = subprocess.run(
-                    inspect, env=project.environment(), capture_output=True, text=True, check=False
-                ).stdout
-                if "CI_JOB_NAME=build " in env and place.address in env:
-                    subprocess.run(
-                        ["podman", "kill", name],
-                        env=project.environment(),
-                        capture_output=True,
-                        check=False,
-                    )
-    run = project.ended(process.wait(), log)
+    ) as process:  # fmt: skip
+        assert process.stdout
+        log = ""
+        for line in process.stdout:
+            log += line
+            if line.startswith("build ") and "$ sh ci/gitlab/build.sh release" in line:
+                project.kill("build")
+    run = project.ended(process.returncode, log)
     assert run.failed() == ["build"], run.log
     assert project.tags() == released
 

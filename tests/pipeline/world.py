@@ -325,6 +325,19 @@ class Project:
         )  # fmt: skip
         return self.ended(done.returncode, done.stdout)
 
+    def podman(self, *arguments: str) -> str:
+        return run(["podman", *arguments], what=f"podman {arguments[0]}", env=self.world.env)
+
+    def kill(self, job: str) -> None:
+        """Kill the container of a job of this project that runs now."""
+        for container in self.podman("ps", "--quiet", "--no-trunc").split():
+            with contextlib.suppress(LabError):  # somebody else's, which has ended
+                env = self.podman("inspect", "--format={{json .Config.Env}}", container)
+                values = set(json.loads(env))
+                mine = f"IMAGE_REPOSITORY={self.world.address}/{self.repository}" in values
+                if mine and f"CI_JOB_NAME={job}" in values:
+                    self.podman("kill", container)
+
     def ended(self, code: int, log: str) -> Run:
         self.logs += log
         values = self.directory / ".gitlab-ci-local" / "artifacts" / "resolve"
