@@ -46,6 +46,10 @@ lock: $(VENV)/.test ## Write the lock of platform files after a change to one
 golden: $(VENV)/.test ## Write the golden services after a change to a render
 	$(VENV)/bin/python scripts/golden.py
 
+.PHONY: picture
+picture: $(VENV)/.test ## Draw docs/questions.svg after a change to a question
+	$(VENV)/bin/python scripts/picture.py
+
 .PHONY: test-fast
 test-fast: lint ## Run the fast tier: renders, answers, lint, updates, conformance
 	$(PYTEST) --numprocesses $(JOBS) tests/scaffold tests/conformance tests/contract tests/update

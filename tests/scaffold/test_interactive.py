@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -151,3 +152,9 @@ def test_help_fits_the_terminal() -> None:
             assert len(label) < COLUMNS - 4, label
         for line in question.get("validator", "").splitlines():
             assert len(line) < COLUMNS or "regex_search" in line, f"{name}: {line}"
+
+
+def test_the_picture_in_the_docs_is_current() -> None:
+    picture = [sys.executable, str(ROOT / "scripts/picture.py"), "--check"]
+    result = subprocess.run(picture, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
