@@ -39,7 +39,10 @@ def screen() -> list[str]:
     with tempfile.TemporaryDirectory() as scratch:
         child = pexpect.spawn(
             sys.executable,
-            ["-m", "copier", "copy", "--quiet", "--vcs-ref", "HEAD", str(ROOT), f"{scratch}/service"],
+            [
+                "-m", "copier", "copy", "--quiet", "--vcs-ref", "HEAD", str(ROOT),
+                f"{scratch}/service",
+            ],
             dimensions=(LINES, COLUMNS), encoding="utf-8", timeout=120,
             env={**os.environ, "TERM": "xterm", "PYTHONWARNINGS": "ignore"},
         )  # fmt: skip
