@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -28,7 +29,7 @@ from copier import run_copy, run_update
 from copier.errors import CopierError
 from releases import ROOT, Refused, git
 
-MARKER = b"<<<<<<< before updating"
+MARKER = re.compile(rb"^<<<<<<< before updating", re.MULTILINE)
 
 
 @dataclass
@@ -107,7 +108,11 @@ def try_update(clone: Path, service: Service, answers: dict[str, str], target: s
     marked = {
         path
         for status, path in changed
-        if (status != "D" and (clone / path).is_file() and MARKER in (clone / path).read_bytes())
+        if (
+            status != "D"
+            and (clone / path).is_file()
+            and MARKER.search((clone / path).read_bytes())
+        )
         or path.endswith(".rej")
     }
     removed = removed_edits(clone, answers, [path for status, path in changed if status == "D"])

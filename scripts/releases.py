@@ -131,7 +131,7 @@ def offered(config: dict[str, Any]) -> dict[str, set[str]]:
 
 
 def languages(config: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(values(questions(config)["language"]["choices"]))
+    return tuple(sorted(values(questions(config)["language"]["choices"])))
 
 
 def config_at(root: Path, revision: str) -> dict[str, Any]:

@@ -74,9 +74,6 @@ def test_a_new_record_reaches_all_and_the_conflicts_are_named(
         service = tmp_path / name
         language = LANGUAGES[number % len(LANGUAGES)]
         shutil.copytree(history.fresh(BEFORE, language=language), service, symlinks=True)
-        substitute(".copier-answers.yml", "service_name: payments", f"service_name: {name}")(
-            service
-        )
         substitute("README.md", "## Try it", f"## Try {name}")(service)
         if name in CONFLICTS:
             CONFLICTS[name][0](service)
@@ -91,7 +88,7 @@ def test_a_new_record_reaches_all_and_the_conflicts_are_named(
     heads = [git(service, "rev-parse", "HEAD") for service in services]
     result = fleet(*services, "--to", AFTER, "--format", "json")
     assert result.returncode == 1, result.stderr
-    found = {service["name"]: service for service in json.loads(result.stdout)}
+    found = {Path(service["repository"]).name: service for service in json.loads(result.stdout)}
     assert len(found) == SIZE
     assert {s["problem"] for s in found.values()} == {""}
     assert all(f"A {ADDED_RECORD}" in s["changes"] for s in found.values())
