@@ -75,7 +75,8 @@ def existing_files(directory: Path) -> dict[str, str]:
     return {
         path.relative_to(directory).as_posix(): path.read_text(encoding="utf-8")
         for path in directory.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file()
+        and not any(part.endswith("cache__") or part.endswith("_cache") for part in path.parts)
     }
 
 
