@@ -56,7 +56,7 @@ test-fast: lint ## Run the fast tier: renders, answers, lint, updates, conforman
 
 .PHONY: test-image
 test-image: $(VENV)/.test ## Run the image tier: real images, built and run
-	$(PYTEST) tests/image
+	$(PYTEST) --numprocesses $(JOBS) --dist loadfile tests/image
 
 .PHONY: test
 test: test-fast test-image ## Run every test

@@ -129,3 +129,18 @@ def test_budget(service: Service) -> None:
     budget = {"go": 12, "rust": 15, "java": 70, "python": 40, "node": 65}
     size = service.release.size / 1_000_000
     assert size <= budget[service.answers["language"]], f"{size:.1f} MB"
+
+
+def test_builders_agree(builder: str, lab: Lab, render: Render) -> None:
+    """Each builder makes the same image of the same Dockerfile: configuration, files, checks."""
+    answers = COMBINATIONS["go-distroless"]
+    service = Service(lab, render(**answers), answers)
+    image = service.build("release", builder=builder)
+    for key in ("User", "Entrypoint", "ExposedPorts", "StopSignal", "Labels"):
+        assert image.config[key] == service.release.config[key], key
+    assert set(image.env.items()) == set(service.release.env.items())
+    result = service.conformance(image)
+    assert result.returncode == 0, result.stdout + result.stderr
+    debug = service.build("debug", builder=builder)
+    result = service.conformance(debug, "--twin", image.oci_archive)
+    assert result.returncode == 0, result.stdout + result.stderr

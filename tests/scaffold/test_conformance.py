@@ -1,0 +1,32 @@
+"""A fresh service of every combination of answers satisfies its own checks."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from rendering import COMBINATIONS, Render
+
+
+@pytest.mark.parametrize("name", COMBINATIONS)
+def test_a_fresh_service_has_no_finding(name: str, render: Render) -> None:
+    service = render(**COMBINATIONS[name])
+    result = subprocess.run(
+        [sys.executable, "ci/conformance", "repo", "--strict", "--format", "json"],
+        cwd=service, capture_output=True, text=True,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert json.loads(result.stdout)["findings"] == []
+
+
+def test_an_edited_platform_file_is_a_finding(scaffold: Render) -> None:
+    service = scaffold()
+    with (service / "ci/engine.sh").open("a") as file:
+        file.write("# edited\n")
+    result = subprocess.run(["make", "verify"], cwd=service, capture_output=True, text=True)
+    assert result.returncode != 0
+    assert "PLT-002" in result.stdout
+    assert "ci/engine.sh" in result.stdout
