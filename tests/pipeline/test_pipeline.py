@@ -161,9 +161,9 @@ def test_a_schedule_rebuilds_the_newest_release_on_a_patched_base(
     moved = {name for name in after if before.get(name) != after[name]}
     build = f"1.3.0-b{run.build}"
     assert moved == {"1.3.0", "1.3.0-debug", build, f"{build}-debug"}
-    base = place.layers(f"mirror/{RELEASE_BASE.split('/', 1)[1]}")
+    base = place.contents(f"mirror/{RELEASE_BASE.split('/', 1)[1]}")
     for tag in ("1.3.0", "1.3.0-debug"):
-        assert place.layers(f"platform/payments:{tag}")[: len(base)] == base
+        assert place.contents(f"platform/payments:{tag}")[: len(base)] == base
 
 
 def test_the_password_is_nowhere(place: World, project: Project, released: dict[str, str]) -> None:

@@ -85,6 +85,7 @@ class World:
         }
         self.standin: Builder | None = None
         self.volumes: list[str] = []
+        self.job_images: list[str] = []
         self.executor = os.environ.get("KANIKO_EXECUTOR", "")
         if not self.executor:
             requests = directory / "requests"
@@ -95,6 +96,14 @@ class World:
     def close(self) -> None:
         if self.standin:
             self.standin.close()
+        # podman forgets the tag of what it pulls by digest.
+        mine = [f"{self.address}/", *(name.rpartition(":")[0] for name in self.job_images)]
+        listing = ["podman", "images", "--no-trunc", "--format={{.Repository}}:{{.Tag}} {{.ID}}"]
+        for line in run(listing, what="podman images", env=self.env).splitlines():
+            name, image = line.split()
+            if name.startswith(tuple(mine)):
+                with contextlib.suppress(LabError):  # its other name has taken it along
+                    run(["podman", "rmi", "--force", image], what="podman rmi", env=self.env)
 
     def crane(self, *arguments: str) -> str:
         return run(
@@ -118,6 +127,10 @@ class World:
     def layers(self, reference: str) -> list[str]:
         manifest = json.loads(self.crane("manifest", f"{self.address}/{reference}"))
         return [layer["digest"] for layer in manifest["layers"]]
+
+    def contents(self, reference: str) -> list[str]:
+        """The layers as they are unpacked; a builder may compress a base's anew."""
+        return list(self.image(reference)["rootfs"]["diff_ids"])
 
     # The images of the jobs
 
@@ -179,6 +192,8 @@ class World:
         flags = [f"--env={key}={value}" for key, value in env.items()]
         self.crane("mutate", "--set-platform=linux/amd64", *flags, f"--tag={target}", target)
         layer.unlink()
+        if name != CI_BASE:
+            self.job_images.append(name)
         return f"{name}@{self.crane('digest', target)}"
 
     def patch_base(self, name: str, path: str, text: str) -> None:
