@@ -88,7 +88,7 @@ case $command in
       docker) docker buildx build --load "$@" ;;
       # The docker format keeps HEALTHCHECK, which the OCI format has no place for.
       podman) podman build --format docker "$@" ;;
-      buildah) buildah build --format docker --layers "$@" ;;
+      buildah) buildah build --format docker "$@" ;;
     esac
     ;;
   run)

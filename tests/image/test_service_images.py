@@ -135,7 +135,10 @@ def test_builders_agree(builder: str, lab: Lab, render: Render) -> None:
     """Each builder makes the same image of the same Dockerfile: configuration, files, checks."""
     answers = COMBINATIONS["go-distroless"]
     service = Service(lab, render(**answers), answers)
-    image = service.build("release", builder=builder)
+    # From its cache buildah 1.28 takes labels with the arguments of an earlier build.
+    image = service.build("release", builder=builder, no_cache=builder == "buildah")
+    # buildah signs its work.
+    image.config["Labels"].pop("io.buildah.version", None)
     for key in ("User", "Entrypoint", "ExposedPorts", "StopSignal", "Labels"):
         assert image.config[key] == service.release.config[key], key
     assert set(image.env.items()) == set(service.release.env.items())
