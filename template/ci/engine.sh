@@ -102,10 +102,14 @@ case $command in
       buildah run --cap-drop all --env "PORT=$port" "$container" -- \
         $(buildah_config Entrypoint "$image") $(buildah_config Cmd "$image")
     else
-      tty=''
-      [ -t 0 ] && tty='--tty --interactive'
-      # shellcheck disable=SC2086 # no word, or two
-      exec "$engine" run --rm $tty --read-only --cap-drop all \
+      options=''
+      [ -t 0 ] && options='--tty --interactive'
+      # podman leaves health checks to systemd, and gives up where that does not run.
+      if [ "$engine" = podman ] && [ ! -d /run/systemd/system ]; then
+        options="$options --no-healthcheck"
+      fi
+      # shellcheck disable=SC2086 # no word, or several
+      exec "$engine" run --rm $options --read-only --cap-drop all \
         --security-opt no-new-privileges --env "PORT=$port" --publish "$port:$port" "$image"
     fi
     ;;
@@ -117,10 +121,11 @@ case $command in
       [ -t 0 ] && terminal=true
       buildah run --terminal=$terminal --cap-drop all "$container" -- /busybox/sh
     else
-      tty=''
-      [ -t 0 ] && tty='--tty'
-      # shellcheck disable=SC2086 # no word, or one
-      exec "$engine" run --rm --interactive $tty --read-only --cap-drop all \
+      options='--interactive'
+      [ -t 0 ] && options="$options --tty"
+      # The shell is not the service: nothing is there to be healthy.
+      # shellcheck disable=SC2086 # one word, or two
+      exec "$engine" run --rm --no-healthcheck $options --read-only --cap-drop all \
         --security-opt no-new-privileges "$1" /busybox/sh
     fi
     ;;

@@ -102,3 +102,13 @@ def test_wrong_use_is_told(arguments: list[str], render: Render, path: Path) -> 
     result = engine(render(), path, *arguments)
     assert result.returncode == 2
     assert result.stderr.startswith("usage: ci/engine.sh which\n")
+
+
+def test_a_health_check_needs_no_systemd(render: Render, path: Path) -> None:
+    """podman ends a container whose health check it cannot hand to systemd."""
+    stub(path, "podman", "exit 0")
+    assert engine(render(), path, "run", "b:1", ENGINE="podman").returncode == 0
+    words = (path / "podman.words").read_text().splitlines()
+    assert ("--no-healthcheck" in words) is not Path("/run/systemd/system").is_dir()
+    assert engine(render(), path, "shell", "b:1", ENGINE="podman").returncode == 0
+    assert "--no-healthcheck" in (path / "podman.words").read_text().splitlines()
