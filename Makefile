@@ -36,7 +36,7 @@ new: $(VENV)/.copier ## Scaffold a service: make new DEST=../payments [DEFAULTS=
 lint: $(VENV)/.test ## Lint this repository
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
-	$(VENV)/bin/shellcheck .ci/run scripts/*.sh template/ci/*.sh
+	$(VENV)/bin/shellcheck .ci/run scripts/*.sh template/ci/*.sh tests/pipeline/*.sh
 
 .PHONY: lock
 lock: $(VENV)/.test ## Write the lock of platform files after a change to one

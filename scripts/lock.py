@@ -1,8 +1,10 @@
-"""Write template/ci/platform.lock: the SHA-256 sum of every platform file.
+"""Write the locks of the platform files: the SHA-256 sum of every one of them.
 
 Platform files have the same bytes in every service, so that one lock, itself a
-platform file, finds every local edit (`make verify`). The format is that of
-sha256sum. `--check` writes nothing and exits 1 when the lock is out of date.
+platform file, finds every local edit (`make verify`). template/ci/platform.lock has
+the files of all services; the files of a pipeline, which not every service has, are
+in a lock beside them. The format is that of sha256sum. `--check` writes nothing and
+exits 1 when a lock is out of date.
 """
 
 from __future__ import annotations
@@ -16,49 +18,53 @@ import pathspec
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCK = Path("ci/platform.lock")
+LOCK = "ci/platform.lock"
 
 
-def platform_files(template: Path, patterns: list[str]) -> dict[Path, Path]:
-    """Map each platform file of a service to the template's file that it is copied from."""
+def lock_text(tree: Path, patterns: list[str], lock: str) -> str:
+    """Return what the lock of a tree of the template has to say."""
     spec = pathspec.GitIgnoreSpec.from_lines(patterns)
-    files = {}
-    for source in template.rglob("*"):
-        path = source.relative_to(template)
-        if not source.is_file() or "__pycache__" in path.parts:
-            continue
-        # template/{{ gitlab }}/ci/… lands at ci/…
-        if path.parts[0].startswith("{{ ") and len(path.parts) > 1:
-            path = Path(*path.parts[1:])
-        if path != LOCK and spec.match_file(path):
-            files[path] = source
-    return files
-
-
-def lock_text(root: Path) -> str:
-    """Return what the lock has to say of the template below `root`."""
-    ownership = yaml.safe_load((root / "ownership.yml").read_text(encoding="utf-8"))
-    files = platform_files(root / "template", ownership["platform"])
+    files = {
+        source.relative_to(tree).as_posix(): source
+        for source in tree.rglob("*")
+        if source.is_file() and "__pycache__" not in source.parts
+    }
     return "".join(
-        f"{hashlib.sha256(source.read_bytes()).hexdigest()}  {path.as_posix()}\n"
+        f"{hashlib.sha256(source.read_bytes()).hexdigest()}  {path}\n"
         for path, source in sorted(files.items())
+        if path != lock and spec.match_file(path)
     )
+
+
+def lock_texts(root: Path) -> dict[Path, str]:
+    """Map each lock of the template below `root` to its text."""
+    ownership = yaml.safe_load((root / "ownership.yml").read_text(encoding="utf-8"))
+    template = root / "template"
+    locks = {}
+    for name, patterns in ownership["platform"].items():
+        # template/{{ gitlab }}/ci/gitlab/… lands at ci/gitlab/…
+        tree = template if name == "all" else template / f"{{{{ {name} }}}}"
+        lock = LOCK if name == "all" else f"ci/{name}/platform.lock"
+        locks[tree / lock] = lock_text(tree, patterns, lock)
+    return locks
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="only say whether it is current")
+    parser.add_argument("--check", action="store_true", help="only say whether they are current")
     parser.add_argument("--root", type=Path, default=ROOT, help="the template's checkout")
     arguments = parser.parse_args()
-    path = arguments.root / "template" / LOCK
-    text = lock_text(arguments.root)
-    if path.exists() and path.read_text(encoding="utf-8") == text:
-        return 0
-    if arguments.check:
-        print(f"{path} does not match the platform files; run: make lock", file=sys.stderr)
-        return 1
-    path.write_text(text, encoding="utf-8")
-    return 0
+    stale = {
+        path: text
+        for path, text in lock_texts(arguments.root).items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    }
+    for path, text in stale.items():
+        if arguments.check:
+            print(f"{path} does not match the platform files; run: make lock", file=sys.stderr)
+        else:
+            path.write_text(text, encoding="utf-8")
+    return 1 if arguments.check and stale else 0
 
 
 if __name__ == "__main__":

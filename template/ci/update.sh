@@ -130,7 +130,9 @@ reset_answers() {
 
 edited_platform_files() {
   command -v sha256sum >/dev/null 2>&1 || return 0
-  LC_ALL=C sha256sum --check --quiet ci/platform.lock 2>/dev/null | sed -n 's/: FAILED.*//p'
+  for lock in ci/platform.lock ci/gitlab/platform.lock; do
+    [ ! -e "$lock" ] || LC_ALL=C sha256sum --check --quiet "$lock" 2>/dev/null | sed -n 's/: FAILED.*//p'
+  done
 }
 
 go_back() {

@@ -116,18 +116,21 @@ def edit(root: Path, path: str, old: str, new: str) -> None:
 
 
 def lock(root: Path) -> None:
-    """Write the lock of the platform files that are there."""
+    """Write the locks of the platform files that are there."""
     places = ["ci/conformance", "ci/gitlab", "specs/guidelines", "specs/ADRs", "specs/README.md"]
     paths: list[Path] = []
     for place in places:
         base = root / place
         paths += [base] if base.is_file() else [item for item in base.rglob("*") if item.is_file()]
-    lines = []
+    lines: dict[str, str] = {"ci/platform.lock": ""}
     for path in sorted(path.relative_to(root) for path in paths):
-        if "service" not in path.parts and "__pycache__" not in path.parts:
+        if not {"service", "__pycache__", "platform.lock"} & set(path.parts):
             digest = hashlib.sha256((root / path).read_bytes()).hexdigest()
-            lines.append(f"{digest}  {path.as_posix()}\n")
-    write(root, "ci/platform.lock", "".join(lines))
+            pipeline = path.parts[:2] == ("ci", "gitlab")
+            name = "ci/gitlab/platform.lock" if pipeline else "ci/platform.lock"
+            lines[name] = lines.get(name, "") + f"{digest}  {path.as_posix()}\n"
+    for name, text in lines.items():
+        write(root, name, text)
 
 
 def service(root: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -267,6 +268,19 @@ def chain(**changes: str) -> RepoPlant:
     return plant
 
 
+def without_the_pipelines_files(root: Path) -> None:
+    """The whole pipeline is deleted, and the answers still say that there is one."""
+    write(root, ".copier-answers.yml", "language: go\nci: gitlab\n")
+    (root / ".gitlab-ci.yml").unlink()
+    shutil.rmtree(root / "ci/gitlab")
+
+
+def a_pipelines_script_is_gone(root: Path) -> None:
+    write(root, "ci/gitlab/build.sh", "#!/bin/sh\n")
+    lock(root)
+    (root / "ci/gitlab/build.sh").unlink()
+
+
 def unmerged(root: Path) -> None:
     blob = subprocess.run(
         ["git", "-C", str(root), "hash-object", "-w", "README.md"],
@@ -511,6 +525,10 @@ REPO: dict[str, list[RepoPlant]] = {
         lambda root: (root / "ci/platform.lock").unlink(),
         lambda root: write(root, "ci/platform.lock", ""),
         lambda root: edit(root, "ci/platform.lock", "  ci/conformance/__init__.py", " ../x"),
+        lambda root: (root / "ci/gitlab/platform.lock").unlink(),
+        lambda root: write(root, "ci/gitlab/platform.lock", ""),
+        lambda root: edit(root, "ci/gitlab/platform.lock", "  ci/gitlab/image.yml", " /x"),
+        without_the_pipelines_files,
     ],
     "PLT-002": [
         lambda root: edit(root, ADR3, "Platform team", "Our team"),
@@ -520,12 +538,16 @@ REPO: dict[str, list[RepoPlant]] = {
             (root / GUIDELINE).read_bytes().replace(b"\n", b"\r\n")
         ),
     ],
-    "PLT-003": [lambda root: (root / "ci/conformance/shell.py").unlink()],
+    "PLT-003": [
+        lambda root: (root / "ci/conformance/shell.py").unlink(),
+        a_pipelines_script_is_gone,
+    ],
     "PLT-004": [
         lambda root: write(
             root, "ci/gitlab/ours.yml", "ours:\n  image: $CI_IMAGE\n  script: [make]\n"
         ),
         lambda root: write(root, "specs/guidelines/ours.md", "# Ours\n"),
+        lambda root: write(root, ".copier-answers.yml", "ci: none\n"),
     ],
     "UPD-001": [
         lambda root: write(

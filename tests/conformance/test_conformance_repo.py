@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from conformance.registry import CHECKS
 from conformance_images import BUSYBOX, docker_archive, file, release
-from conformance_service import DOCKERFILE, deviation, edit, lock, record, service, write
+from conformance_service import DOCKERFILE, deviation, edit, record, service, write
 from conformance_tool import TOOL, run, run_process
 
 TODAY = "2026-06-01"
@@ -192,10 +192,12 @@ def test_without_pyyaml_the_checks_are_named(root: Path, tmp_path: Path) -> None
     assert strict.returncode == 1
 
 
-def test_a_service_without_a_pipeline(root: Path) -> None:
+@pytest.mark.parametrize("answers", ["", "ci: none\n"])
+def test_a_service_without_a_pipeline(root: Path, answers: str) -> None:
+    if answers:
+        write(root, ".copier-answers.yml", answers)
     (root / ".gitlab-ci.yml").unlink()
     shutil.rmtree(root / "ci/gitlab")
-    lock(root)
     answer = run("repo", root, "--format", "json")
     assert answer.ids == set()
     assert not [check for check in answer.report["checked"] if check.startswith("PIP")]

@@ -13,7 +13,10 @@ from typing import Any
 from contract import Completed
 from lab import Image, Lab, LabError
 from lab.runtime import Container, Port
+from rendering import COMBINATIONS
 
+# The combinations whose images are built: the pipeline is no part of an image.
+IMAGES = [name for name, answers in COMBINATIONS.items() if answers.get("ci") != "none"]
 VERSION = "1.2.3"
 BUILD_ARGS = {
     "DEBUG_FROM": "release",

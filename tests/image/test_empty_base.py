@@ -15,12 +15,12 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from services import Service
+from services import IMAGES, Service
 
 from lab import Lab, install
 from rendering import COMBINATIONS, Render
 
-STATIC = [name for name, answers in COMBINATIONS.items() if answers["language"] in ("go", "rust")]
+STATIC = [name for name in IMAGES if COMBINATIONS[name]["language"] in ("go", "rust")]
 PROBE = """\
 package main
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 import pytest
-from services import VERSION, ContainerLauncher, Service
+from services import IMAGES, VERSION, ContainerLauncher, Service
 
 import contract
 from lab import Lab, LabError
@@ -15,7 +15,7 @@ from rendering import COMBINATIONS, Render
 SHELLS = ["sh", "/bin/sh", "/bin/bash", "/busybox/sh", "/usr/bin/sh"]
 
 
-@pytest.fixture(scope="module", params=COMBINATIONS)
+@pytest.fixture(scope="module", params=IMAGES)
 def service(request: pytest.FixtureRequest, lab: Lab, render: Render) -> Service:
     answers = COMBINATIONS[request.param]
     return Service(lab, render(**answers), answers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -22,11 +23,22 @@ def test_a_fresh_service_has_no_finding(name: str, render: Render) -> None:
     assert json.loads(result.stdout)["findings"] == []
 
 
-def test_an_edited_platform_file_is_a_finding(scaffold: Render) -> None:
+@pytest.mark.parametrize("path", ["ci/engine.sh", "ci/gitlab/promote.sh"])
+def test_an_edited_platform_file_is_a_finding(path: str, scaffold: Render) -> None:
     service = scaffold()
-    with (service / "ci/engine.sh").open("a") as file:
+    with (service / path).open("a") as file:
         file.write("# edited\n")
     result = subprocess.run(["make", "verify"], cwd=service, capture_output=True, text=True)
     assert result.returncode != 0
     assert "PLT-002" in result.stdout
-    assert "ci/engine.sh" in result.stdout
+    assert path in result.stdout
+
+
+def test_a_pipeline_that_was_deleted_is_a_finding(scaffold: Render) -> None:
+    service = scaffold()
+    shutil.rmtree(service / "ci/gitlab")
+    (service / ".gitlab-ci.yml").unlink()
+    result = subprocess.run(["make", "verify"], cwd=service, capture_output=True, text=True)
+    assert result.returncode != 0
+    assert "PLT-001" in result.stdout
+    assert "ci/gitlab/platform.lock" in result.stdout

@@ -65,7 +65,7 @@ LINTERS = {
     ),
     "shellcheck": (
         lambda service: files(service, ".sh"),
-        [BIN / "shellcheck"],
+        [BIN / "shellcheck", "--external-sources"],
         "#!/bin/sh\necho $1\n",
     ),
     "hadolint": (
@@ -90,7 +90,7 @@ def test_linters_are_content(name: str, linter: str, render: Render) -> None:
     found = find(service)
     if not found:
         pytest.skip(f"no file for {linter}")
-    result = run(*command, *found)
+    result = run(*command, *found, cwd=service)
     assert result.returncode == 0, result.stdout + result.stderr
 
 

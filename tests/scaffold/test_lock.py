@@ -1,4 +1,4 @@
-"""The lock of platform files is current, and notices an edit."""
+"""The locks of platform files are current, and notice an edit."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pathspec
 import pytest
+import yaml
 
-from rendering import ROOT, Render, copy_template
+from rendering import ROOT, Render, copy_template, rendered_files
 
+LOCKS = ("ci/platform.lock", "ci/gitlab/platform.lock")
 LOCK = [sys.executable, str(ROOT / "scripts/lock.py")]
 
 
@@ -19,13 +22,16 @@ def test_lock_is_current() -> None:
     assert result.returncode == 0, result.stderr
 
 
-def test_an_edit_makes_it_stale(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "path", ["template/ci/engine.sh", "template/{{ gitlab }}/ci/gitlab/pipeline.yml"]
+)
+def test_an_edit_makes_it_stale(path: str, tmp_path: Path) -> None:
     template = copy_template(tmp_path / "template")
     shutil.copy2(ROOT / "ownership.yml", template)
     check = [*LOCK, "--check", "--root", str(template)]
     subprocess.run([*LOCK, "--root", str(template)], check=True)
     assert subprocess.run(check).returncode == 0
-    with (template / "template/ci/engine.sh").open("a") as file:
+    with (template / path).open("a") as file:
         file.write("# edited\n")
     assert subprocess.run(check, capture_output=True).returncode == 1
     assert subprocess.run([*LOCK, "--root", str(template)]).returncode == 0
@@ -33,9 +39,31 @@ def test_an_edit_makes_it_stale(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("sha256sum") is None, reason="sha256sum is not installed")
-def test_sha256sum_reads_it(render: Render) -> None:
+@pytest.mark.parametrize("lock", LOCKS)
+def test_sha256sum_reads_it(lock: str, render: Render) -> None:
     result = subprocess.run(
-        ["sha256sum", "--check", "--strict", "--quiet", "ci/platform.lock"],
+        ["sha256sum", "--check", "--strict", "--quiet", lock],
         cwd=render(), capture_output=True, text=True,
     )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_every_platform_file_is_in_one_lock(render: Render) -> None:
+    service = render()
+    named = [
+        line.split("  ", 1)[1]
+        for lock in LOCKS
+        for line in (service / lock).read_text(encoding="utf-8").splitlines()
+    ]
+    ownership = yaml.safe_load((ROOT / "ownership.yml").read_text(encoding="utf-8"))
+    spec = pathspec.GitIgnoreSpec.from_lines(
+        [pattern for patterns in ownership["platform"].values() for pattern in patterns]
+    )
+    owned = {path.as_posix() for path in rendered_files(service) if spec.match_file(path)}
+    assert sorted(named) == sorted(owned - set(LOCKS))
+
+
+def test_a_service_without_a_pipeline_has_one_lock(render: Render) -> None:
+    service = render(ci="none")
+    assert [lock for lock in LOCKS if (service / lock).exists()] == ["ci/platform.lock"]
+    assert "ci/gitlab" not in (service / "ci/platform.lock").read_text(encoding="utf-8")

@@ -17,23 +17,29 @@ VERBS = {
     "help", "fetch", "lint", "test", "build", "run", "image", "debug-image", "shell", "verify",
     "update", "update-check", "restore", "clean",
 }  # fmt: skip
+PIPELINE_VERBS = {"gitlab": {"ci"}, "none": set()}
+DEFAULT_CI = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))["ci"]["default"]
 LANGUAGES = {
     combination["language"]: combination
     for combination in reversed(COMBINATIONS.values())
 }  # fmt: skip
 
 
+def verbs(name: str) -> set[str]:
+    return VERBS | PIPELINE_VERBS[COMBINATIONS[name].get("ci", DEFAULT_CI)]
+
+
 @pytest.mark.parametrize("name", COMBINATIONS)
 def test_help_lists_the_verbs(name: str, render: Render) -> None:
     result = run("make", "--no-print-directory", cwd=render(**COMBINATIONS[name]))
     assert result.returncode == 0, tail(result)
-    assert {line.split()[0] for line in result.stdout.splitlines()} == VERBS
+    assert {line.split()[0] for line in result.stdout.splitlines()} == verbs(name)
 
 
 @pytest.mark.parametrize("name", COMBINATIONS)
 def test_readme_lists_the_verbs(name: str, render: Render) -> None:
     readme = (render(**COMBINATIONS[name]) / "README.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^\| `make ([a-z-]+)` \|", readme, re.MULTILINE)) == VERBS
+    assert set(re.findall(r"^\| `make ([a-z-]+)` \|", readme, re.MULTILINE)) == verbs(name)
 
 
 @pytest.mark.slow

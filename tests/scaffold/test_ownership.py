@@ -16,20 +16,23 @@ from rendering import COMBINATIONS, ROOT, Render, rendered_files
 OWNERSHIP: dict[str, Any] = yaml.safe_load((ROOT / "ownership.yml").read_text(encoding="utf-8"))
 CLASSES = ("platform", "merged", "seeded")
 LANGUAGES = sorted({combination["language"] for combination in COMBINATIONS.values()})
+DEFAULT_CI = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))["ci"]["default"]
 
 
-def patterns(owner: str, language: str) -> list[str]:
-    entry = OWNERSHIP[owner]
-    if isinstance(entry, dict):
-        return [*entry.get("all", []), *entry.get(language, [])]
-    return list(entry)
+def trees(combination: dict[str, Any]) -> tuple[str, str]:
+    """The trees of the template that a combination of answers has: its language and pipeline."""
+    return combination["language"], combination.get("ci", DEFAULT_CI)
 
 
-def classes_of(path: Path | str, language: str) -> list[str]:
+def patterns(owner: str, *names: str) -> list[str]:
+    return [pattern for name in ("all", *names) for pattern in OWNERSHIP[owner].get(name, [])]
+
+
+def classes_of(path: Path | str, *names: str) -> list[str]:
     return [
         owner
         for owner in CLASSES
-        if pathspec.GitIgnoreSpec.from_lines(patterns(owner, language)).match_file(str(path))
+        if pathspec.GitIgnoreSpec.from_lines(patterns(owner, *names)).match_file(str(path))
     ]
 
 
@@ -37,6 +40,8 @@ def test_classification_can_fail() -> None:
     assert classes_of("surprise.txt", "go") == []
     assert classes_of("cmd/payments/main.go", "go") == ["seeded"]
     assert classes_of("ci/conformance/cli.py", "go") == ["platform"]
+    assert classes_of("ci/gitlab/pipeline.yml", "go", "gitlab") == ["platform"]
+    assert classes_of("ci/gitlab/pipeline.yml", "go", "none") == []
 
 
 @pytest.mark.parametrize("name", COMBINATIONS)
@@ -45,24 +50,24 @@ def test_every_path_has_exactly_one_owner(name: str, render: Render) -> None:
     wrong = {
         str(path): owners
         for path in rendered_files(render(**combination))
-        if len(owners := classes_of(path, combination["language"])) != 1
+        if len(owners := classes_of(path, *trees(combination))) != 1
     }
     assert wrong == {}
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_no_pattern_is_idle(language: str, render: Render) -> None:
+@pytest.mark.parametrize("tree", sorted({tree for c in COMBINATIONS.values() for tree in trees(c)}))
+def test_no_pattern_is_idle(tree: str, render: Render) -> None:
     """A pattern that matches nothing in any combination is a typo or a leftover."""
     paths = [
         path
         for combination in COMBINATIONS.values()
-        if combination["language"] == language
+        if tree in trees(combination)
         for path in rendered_files(render(**combination))
     ]
     idle = [
         pattern
         for owner in CLASSES
-        for pattern in patterns(owner, language)
+        for pattern in patterns(owner, tree)
         if not any(pathspec.GitIgnoreSpec.from_lines([pattern]).match_file(str(p)) for p in paths)
     ]
     assert idle == []
@@ -72,11 +77,12 @@ def test_platform_files_are_verbatim() -> None:
     """The same bytes in every service: no Jinja, and in no language's tree."""
     template = ROOT / "template"
     for path in rendered_files(template):
-        if path.suffix == ".jinja" and "platform" in classes_of(path.with_suffix(""), "go"):
+        tree = path.parts[0].strip("{ }") if path.parts[0].startswith("{{") else ""
+        inner = Path(*path.parts[1:]) if tree and len(path.parts) > 1 else path
+        if path.suffix == ".jinja" and "platform" in classes_of(inner.with_suffix(""), tree):
             pytest.fail(f"{path} is the platform's, so it must be verbatim: drop .jinja")
-        if path.parts[0].startswith("{{") and len(path.parts) > 1:
-            inner = Path(*path.parts[1:])
-            assert "platform" not in classes_of(inner, "go"), f"{path} is in a language's tree"
+        if tree in LANGUAGES:
+            assert "platform" not in classes_of(inner, tree), f"{path} is in a language's tree"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -106,7 +112,6 @@ def test_update_excludes_exactly_the_seeded_paths(
 @pytest.mark.parametrize("name", COMBINATIONS)
 def test_readme_shows_the_table(name: str, render: Render) -> None:
     combination = COMBINATIONS[name]
-    language = combination["language"]
     readme = (render(**combination) / "README.md").read_text(encoding="utf-8")
     rows = {
         cells[0]: re.findall(r"`([^`]+)`", cells[1])
@@ -116,4 +121,6 @@ def test_readme_shows_the_table(name: str, render: Render) -> None:
     }
     assert sorted(rows) == sorted(CLASSES)
     for owner in ("platform", "seeded"):
-        assert rows[owner] == [pattern.rstrip("/") for pattern in patterns(owner, language)]
+        assert rows[owner] == [
+            pattern.rstrip("/") for pattern in patterns(owner, *trees(combination))
+        ]

@@ -75,7 +75,9 @@ def is_seeded(path: Path, language: str) -> bool:
     return bool(seeded(language).match_file(path.as_posix()))
 
 
-PLATFORM = pathspec.GitIgnoreSpec.from_lines(OWNERSHIP["platform"])
+PLATFORM = pathspec.GitIgnoreSpec.from_lines(
+    pattern for patterns in OWNERSHIP["platform"].values() for pattern in patterns
+)
 CHANGELOG = """\
 # Changelog
 
@@ -244,11 +246,12 @@ def seeded_files(service: Path, *languages: str) -> dict[str, bytes | str]:
 
 
 def edited_platform_files(service: Path) -> set[str]:
-    """What the lock of the service itself says is not the platform's."""
+    """What the locks of the service itself say is not the platform's."""
     wrong = set()
-    for line in (service / "ci/platform.lock").read_text().splitlines():
-        checksum, path = line.split("  ", 1)
-        file = service / path
-        if not file.exists() or hashlib.sha256(file.read_bytes()).hexdigest() != checksum:
-            wrong.add(path)
+    for lock in (service / "ci/platform.lock", service / "ci/gitlab/platform.lock"):
+        for line in lock.read_text().splitlines() if lock.exists() else []:
+            checksum, path = line.split("  ", 1)
+            file = service / path
+            if not file.exists() or hashlib.sha256(file.read_bytes()).hexdigest() != checksum:
+                wrong.add(path)
     return wrong

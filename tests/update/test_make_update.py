@@ -7,13 +7,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import pathspec
 import pytest
 from history import (
     AFTER,
     BEFORE,
     COPIER,
-    OWNERSHIP,
+    PLATFORM,
     History,
     append,
     content,
@@ -143,12 +142,12 @@ def test_restore_brings_back_the_platform_files_and_touches_nothing_else(
     service: Path, history: History
 ) -> None:
     """Every file of every class edited, some deleted, one added, nothing committed."""
-    platform = pathspec.GitIgnoreSpec.from_lines(OWNERSHIP["platform"])
     for path in rendered_files(service):
         if not (service / path).is_symlink():
             append(str(path), "# edited\n")(service)
     substitute(".copier-answers.yml", "# edited\n", "")(service)
     remove("ci/platform.lock")(service)
+    remove("ci/gitlab/platform.lock")(service)
     remove("CODEOWNERS")(service)
     remove("cmd/payments/main.go")(service)
     shutil.rmtree(service / "ci/conformance")
@@ -157,7 +156,7 @@ def test_restore_brings_back_the_platform_files_and_touches_nothing_else(
     expected = {path: content(service / path) for path in rendered_files(service)}
     pristine = history.fresh(BEFORE)
     for path in rendered_files(pristine):
-        if platform.match_file(path.as_posix()):
+        if PLATFORM.match_file(path.as_posix()):
             expected[path] = content(pristine / path)
     result = update(service, "restore")
     assert result.returncode == 0, result.stderr

@@ -8,10 +8,14 @@ import re
 import subprocess
 from collections.abc import Iterator
 
+from .answers import recorded
 from .model import Finding
 from .registry import CHECKS
 
 LOCK = "ci/platform.lock"
+# The pipelines of the platform. Their files have a lock of their own in ci/<pipeline>/,
+# since not every service has them.
+_PIPELINES = ("gitlab",)
 
 # Directories that hold nothing but platform files.
 _PLATFORM_DIRECTORIES = ("ci/conformance", "ci/gitlab", "specs/guidelines")
@@ -30,34 +34,51 @@ def _finding(check: str, path: str, message: str, line: int | None = None) -> Fi
 # PLT
 
 
+def _locks(root: str) -> list[str]:
+    """Name the locks that the service should have: its own, and that of its pipeline's files."""
+    provider = recorded(root, "ci")
+    if provider is None:  # without the answers the place of the files decides
+        provider = next((name for name in _PIPELINES if os.path.isdir(os.path.join(root, "ci", name))), "")
+    return [LOCK, f"ci/{provider}/platform.lock"] if provider in _PIPELINES else [LOCK]
+
+
 def platform_files(root: str) -> Iterator[Finding]:
-    try:
-        with open(os.path.join(root, LOCK), encoding="utf-8") as file:
-            lines = file.read().splitlines()
-    except FileNotFoundError:
-        yield _finding("PLT-001", LOCK, "the lock of the platform files is missing")
-        return
-    except (OSError, UnicodeDecodeError):
-        yield _finding("PLT-001", LOCK, "the lock of the platform files cannot be read")
-        return
     locked: set[str] = set()
     damaged = False
-    for number, line in enumerate(lines, 1):
-        match = _LOCK_LINE.fullmatch(line)
-        path = match.group(2) if match else ""
-        if match is None or os.path.isabs(path) or os.path.normpath(path) != path or path.startswith(".."):
-            damaged = True
-            yield _finding("PLT-001", LOCK, "expected a SHA-256 sum, two spaces and a path", number)
-            continue
-        locked.add(path)
-        yield from _locked_file(root, path, match.group(1))
-    if not locked and not damaged:
-        damaged = True
-        yield _finding("PLT-001", LOCK, "the lock names no file")
+    for lock in _locks(root):
+        entries, findings = _read_lock(root, lock)
+        damaged = damaged or bool(findings)
+        yield from findings
+        locked |= {lock, *entries}
+        for path, expected in entries.items():
+            yield from _locked_file(root, path, expected)
     if not damaged:
         for path in _platform_paths(root):
             if path not in locked:
                 yield _finding("PLT-004", path, "the file is in the platform's place, but not the platform's")
+
+
+def _read_lock(root: str, lock: str) -> tuple[dict[str, str], list[Finding]]:
+    """Return the sum of each path that a lock names, and what is wrong with the lock."""
+    try:
+        with open(os.path.join(root, lock), encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    except FileNotFoundError:
+        return {}, [_finding("PLT-001", lock, "the lock of the platform files is missing")]
+    except (OSError, UnicodeDecodeError):
+        return {}, [_finding("PLT-001", lock, "the lock of the platform files cannot be read")]
+    entries: dict[str, str] = {}
+    findings: list[Finding] = []
+    for number, line in enumerate(lines, 1):
+        match = _LOCK_LINE.fullmatch(line)
+        path = match.group(2) if match else ""
+        if match is None or os.path.isabs(path) or os.path.normpath(path) != path or path.startswith(".."):
+            findings.append(_finding("PLT-001", lock, "expected a SHA-256 sum, two spaces and a path", number))
+        else:
+            entries[path] = match.group(1)
+    if not entries and not findings:
+        findings.append(_finding("PLT-001", lock, "the lock names no file"))
+    return entries, findings
 
 
 def _locked_file(root: str, path: str, expected: str) -> Iterator[Finding]:

@@ -519,10 +519,10 @@ _CHECKS = (
     Check(
         "PLT-001",
         "platform-lock",
-        "ci/platform.lock is there and readable",
+        "the locks of the platform files are there and readable",
         "ADR-007",
         ("GOV-11",),
-        "Without the lock nobody sees that a platform file was edited.",
+        "Without its lock nobody sees that a platform file was edited.",
         "restore the platform files with a template update: make update",
     ),
     Check(
