@@ -52,7 +52,7 @@ picture: $(VENV)/.test ## Draw docs/questions.svg after a change to a question
 
 .PHONY: test-fast
 test-fast: lint ## Run the fast tier: renders, answers, lint, updates, conformance
-	$(PYTEST) --numprocesses $(JOBS) tests/scaffold tests/conformance tests/contract tests/update
+	$(PYTEST) --numprocesses $(JOBS) tests/scaffold tests/conformance tests/contract tests/update tests/benchmark
 
 .PHONY: test-image
 test-image: $(VENV)/.test ## Run the image tier: real images, built and run
@@ -60,6 +60,12 @@ test-image: $(VENV)/.test ## Run the image tier: real images, built and run
 
 .PHONY: test
 test: test-fast test-image ## Run every test
+
+.PHONY: bench
+bench: $(VENV)/.test ## Measure, write docs/benchmark.md: make bench [ONLY=images,template] [LANGUAGES=go]
+	@$(VENV)/bin/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(LANGUAGES),--languages $(LANGUAGES)) \
+		$(if $(REPEATS),--repeats $(REPEATS)) $(if $(AGAIN),--again) $(if $(SUITE),--suite $(SUITE)) \
+		$(if $(DOCS),--docs $(DOCS)) $(if $(REPORT),--report)
 
 .PHONY: release
 release: $(VENV)/.test ## Make a release: make release VERSION=1.2.0 (TESTED=<commit that CI tested>)

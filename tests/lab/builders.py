@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -175,13 +175,19 @@ class BuildKit:
             return
         # In a daemon of its own: a second result of the same step in the shared cache
         # would make it a matter of luck which of the two a later build takes.
+        with self.cold(archive.parent) as fresh:
+            fresh._build(build, archive)
+
+    @contextlib.contextmanager
+    def cold(self, work: Path) -> Iterator[BuildKit]:
+        """A daemon of its own that has seen nothing; it is gone afterwards."""
         fresh = BuildKit.__new__(BuildKit)
         fresh.mirror, fresh.programs = self.mirror, self.programs
-        with tempfile.TemporaryDirectory(dir=archive.parent) as root:
+        with tempfile.TemporaryDirectory(dir=work) as root:
             runtime = Path(tempfile.mkdtemp(prefix="cold-", dir=self.runtime))
             fresh._place(Path(root), runtime, shared=False)
             try:
-                fresh._build(build, archive)
+                yield fresh
             finally:
                 fresh.stop(fresh.runtime)
                 shutil.rmtree(fresh.runtime)

@@ -134,6 +134,18 @@ class Lab:
     def _buildkit(self) -> builders.BuildKit:
         return builders.BuildKit(self.cache, self.runtime, self._mirror)
 
+    @contextlib.contextmanager
+    def cold(self) -> Iterator[None]:
+        """Inside the block BuildKit has seen nothing but what is built there."""
+        shared = self._buildkit
+        with shared.cold(self.work) as fresh:
+            fresh.start()
+            self.__dict__["_buildkit"] = fresh
+            try:
+                yield
+            finally:
+                self.__dict__["_buildkit"] = shared
+
     @cached_property
     def kaniko(self) -> builders.Kaniko:
         """Kaniko's executor; raises Missing, with the reason, where there is none."""

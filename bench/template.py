@@ -1,0 +1,179 @@
+"""`copier copy` and `copier update` beside an empty template; conformance; the test suite."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+from unittest import mock
+from xml.etree import ElementTree
+
+import jinja2
+from copier import run_copy
+
+from lab import LabError
+from rendering import commit_all, copy_template, git, rendered_files
+
+from .results import Results, digest, tree_digest
+from .run import Options, say
+from .subjects import Subject, Workshop, bases
+
+SECTION = "template"
+ANSWERS = "{{ _copier_conf.answers_file }}.jinja"
+# A change as a platform release has it: a decision's text, and a line of a merged file.
+CHANGED = ("specs/guidelines/containerization.md", ".gitattributes")
+IDENTITY = {
+    f"GIT_{role}_{key}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for key, value in (("NAME", "bench"), ("EMAIL", "bench@example.com"))
+}
+
+
+def measure(workshop: Workshop, results: Results, options: Options) -> None:
+    with mock.patch.dict(os.environ, IDENTITY | {"GIT_CONFIG_NOSYSTEM": "1"}):
+        copies(workshop, results, options)
+    conformance(workshop, results, options)
+    if options.suite:
+        suite(results, Path(options.suite))
+
+
+def copies(workshop: Workshop, results: Results, options: Options) -> None:
+    ours = copy_template(workshop.work / "ours")
+    empty = empty_template(workshop.work / "empty")
+    changed = {ours: [f"template/{name}" for name in CHANGED], empty: ["template/file.txt"]}
+    for repository, names in changed.items():
+        two_releases(repository, names)
+    cases = {"empty": (empty, {}), **{
+        language: (ours, {"language": language}) for language in options.languages
+    }}  # fmt: skip
+    inputs = digest(tree_digest(ours))
+    rows = {}
+    for name, (repository, answers) in cases.items():
+        row = results.row(SECTION, f"copy/{name}", inputs, options.again)
+        row |= {"language": name} | counts(repository, answers, workshop.work / "counted")
+        for key in ("copy", "update", "empty"):
+            row.setdefault(key, [])
+        rows[name] = row
+    for number in range(options.repeats):
+        pending = [name for name in options.languages if len(rows[name]["copy"]) <= number]
+        if not pending:
+            continue
+        say(f"template: round {number + 1}/{options.repeats}")
+        # Each language is compared with the empty template of its own round.
+        for name in ["empty", *pending]:
+            repository, answers = cases[name]
+            copied, updated = one_round(repository, answers, workshop.work)
+            rows[name]["copy"].append(copied)
+            rows[name]["update"].append(updated)
+            rows[name]["empty"].append(rows["empty"]["copy"][-1])
+            results.save(rows[name])
+
+
+def empty_template(repository: Path) -> Path:
+    """The least that can be copied and updated: one question, one file, the answers."""
+    (repository / "template").mkdir(parents=True)
+    (repository / "copier.yml").write_text(
+        "_subdirectory: template\nname:\n  type: str\n  default: payments\n"
+    )
+    (repository / "template" / ANSWERS).write_text("{{ _copier_answers | to_nice_yaml }}")
+    (repository / "template/file.txt").write_text("A line.\n")
+    return repository
+
+
+def two_releases(repository: Path, changed: list[str]) -> None:
+    commit_all(repository, "First")
+    git(repository, "tag", "v1.0.0")
+    for name in changed:
+        path = repository / name
+        path.write_text(path.read_text() + "\n# A later decision.\n")
+    commit_all(repository, "Second")
+    git(repository, "tag", "v1.1.0")
+
+
+def counts(repository: Path, answers: dict[str, str], scratch: Path) -> dict[str, int]:
+    """Files that a copy writes, and what Jinja compiles for them."""
+    compiled = 0
+    original = jinja2.Environment.compile
+
+    def counting(*args: Any, **kwargs: Any) -> Any:
+        nonlocal compiled
+        compiled += 1
+        return original(*args, **kwargs)
+
+    shutil.rmtree(scratch, ignore_errors=True)
+    with mock.patch.object(jinja2.Environment, "compile", counting):
+        run_copy(str(repository), scratch, data=answers, defaults=True, quiet=True)
+    files = len(rendered_files(scratch))
+    shutil.rmtree(scratch)
+    return {"files": files, "compiles": compiled}
+
+
+def one_round(repository: Path, answers: dict[str, str], work: Path) -> tuple[float, float]:
+    """Seconds of `copier copy` of the first release, and of `copier update` to the second."""
+    service = work / "copied"
+    shutil.rmtree(service, ignore_errors=True)
+    data = [f"--data={key}={value}" for key, value in answers.items()]
+    copied = timed(
+        ["copy", "--quiet", "--defaults", "--vcs-ref=v1.0.0", *data, repository, service]
+    )
+    commit_all(service, "Scaffold")
+    updated = timed(["update", "--quiet", "--defaults", "--vcs-ref=v1.1.0", service])
+    if "A later decision." not in git(service, "diff"):
+        raise LabError(f"the update of {repository.name} changed nothing")
+    shutil.rmtree(service)
+    return copied, updated
+
+
+def timed(arguments: list[Any]) -> float:
+    begun = time.monotonic()
+    subprocess.run(
+        [Path(sys.executable).parent / "copier", *arguments], check=True, capture_output=True
+    )
+    return round(time.monotonic() - begun, 3)
+
+
+def conformance(workshop: Workshop, results: Results, options: Options) -> None:
+    """`ci/conformance repo` and `image` as the service calls them, Python's start included."""
+    for language in options.languages:
+        subject = Subject(language, bases(language)[0])
+        row = results.row(
+            SECTION, f"conformance/{language}", workshop.inputs(subject), options.again
+        )
+        if len(row.get("image", [])) >= options.repeats:
+            continue
+        say(f"template: conformance of {language}")
+        service = workshop.service(language, subject.base)
+        image = workshop.build(subject)
+        commands = {"repo": ["repo"], "image": ["image", str(image.oci_archive)]}
+        row |= {"language": language, "repo": [], "image": [], "image_bytes": image.size}
+        for _ in range(options.repeats):
+            for name, arguments in commands.items():
+                begun = time.monotonic()
+                done = subprocess.run(
+                    [sys.executable, "ci/conformance", *arguments],
+                    cwd=service, capture_output=True, text=True, check=False,
+                )  # fmt: skip
+                row[name].append(round(time.monotonic() - begun, 3))
+                if done.returncode:
+                    raise LabError(f"conformance {name} of {language}:\n{done.stdout}")
+        image.oci_archive.unlink()
+        results.save(row)
+
+
+def suite(results: Results, report: Path) -> None:
+    """The durations of a test run, by tier, from the XML that `pytest --junit-xml` wrote."""
+    seconds: dict[str, float] = defaultdict(float)
+    tests: dict[str, int] = defaultdict(int)
+    for case in ElementTree.parse(report).iter("testcase"):
+        tier = case.get("classname", "").removeprefix("tests.").split(".")[0]
+        seconds[tier] += float(case.get("time", 0))
+        tests[tier] += 1
+    for tier in seconds:
+        row = results.row(SECTION, f"suite/{tier}", digest(report.read_text()))
+        row |= {"tier": tier, "tests": tests[tier], "seconds": round(seconds[tier], 1)}
+        results.save(row)
