@@ -1,8 +1,7 @@
 """The command line: serve, or one of the two subcommands."""
 
-import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from .config import Config, ConfigError, load_config
 from .healthcheck import HealthcheckError, check_health
@@ -10,10 +9,10 @@ from .version import SERVICE, VERSION
 
 
 def main() -> int:
-    return run(sys.argv[1:], os.environ)
+    return run(sys.argv[1:])
 
 
-def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+def run(arguments: Sequence[str]) -> int:
     match arguments:
         case []:
             command = _serve
@@ -26,7 +25,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
             print(f"usage: {SERVICE} [version | healthcheck]", file=sys.stderr)
             return 2
     try:
-        config = load_config(environ)
+        config = load_config()
     except ConfigError as error:
         print(f"configuration error: {error}", file=sys.stderr)
         return 2
@@ -34,7 +33,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 def _serve(config: Config) -> int:
-    # Only serving pays for loading the web framework: a health check runs every few seconds.
+    # Only serving pays for loading the web framework: a health check runs again and again.
     from .server import serve  # noqa: PLC0415
 
     return serve(config)

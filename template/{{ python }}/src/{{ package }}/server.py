@@ -69,9 +69,9 @@ async def _serve(config: Config, listener: socket.socket) -> int:
         serving.result()
         raise RuntimeError("the server ended without a signal")
 
-    deadline = loop.time() + config.shutdown_timeout
+    deadline = loop.time() + config.shutdown_timeout_seconds
     log.info("draining", signal=stopped_by.result().name)
-    await asyncio.sleep(config.drain_delay)
+    await asyncio.sleep(config.drain_delay_seconds)
     server.should_exit = True
     await asyncio.wait({serving}, timeout=deadline - loop.time())
     if not serving.done():
@@ -79,7 +79,7 @@ async def _serve(config: Config, listener: socket.socket) -> int:
         requests = "1 request was" if left == 1 else f"{left} requests were"
         log.error(
             "shutdown deadline exceeded",
-            error=f"{requests} not finished after {config.shutdown_timeout} s",
+            error=f"{requests} not finished after {config.shutdown_timeout_seconds} s",
         )
         # Not a return: that would wait for whatever it is that did not finish.
         os._exit(EXIT_FAILED)

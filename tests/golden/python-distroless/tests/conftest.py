@@ -8,10 +8,18 @@ import structlog
 from fastapi.testclient import TestClient
 
 from payments.app import create_app
+from payments.config import Config
 from payments.lifecycle import Lifecycle
 from payments.logs import configure_logging
 
 from .support import ReadLog
+
+
+@pytest.fixture(autouse=True)
+def default_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No variable is set but those that a test sets itself."""
+    for field in Config.model_fields:
+        monkeypatch.delenv(field.upper(), raising=False)
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from payments.config import Config, ConfigError, load_config
+from payments.config import ConfigError, load_config
 
 PORT = "an integer from 1 to 65535"
 DELAY = "an integer from 0 to 20"
@@ -11,26 +11,33 @@ LEVEL = "one of debug, info, warn, error"
 
 
 def test_defaults() -> None:
-    assert load_config({}) == Config(
-        host=ip_address("0.0.0.0"),  # noqa: S104
-        port=8080,
-        log_level="info",
-        drain_delay=5,
-        shutdown_timeout=25,
-    )
-
-
-def test_every_variable_is_read() -> None:
-    environ = {
-        "HOST": "::1",
-        "PORT": "00080",
-        "LOG_LEVEL": "error",
-        "DRAIN_DELAY_SECONDS": "0",
-        "SHUTDOWN_TIMEOUT_SECONDS": "1",
+    assert load_config().model_dump() == {
+        "host": ip_address("0.0.0.0"),  # noqa: S104
+        "port": 8080,
+        "log_level": "info",
+        "drain_delay_seconds": 5,
+        "shutdown_timeout_seconds": 25,
     }
-    assert load_config(environ) == Config(
-        host=ip_address("::1"), port=80, log_level="error", drain_delay=0, shutdown_timeout=1
-    )
+
+
+def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOST", "::1")
+    monkeypatch.setenv("PORT", "00080")
+    monkeypatch.setenv("LOG_LEVEL", "error")
+    monkeypatch.setenv("DRAIN_DELAY_SECONDS", "0")
+    monkeypatch.setenv("SHUTDOWN_TIMEOUT_SECONDS", "1")
+    assert load_config().model_dump() == {
+        "host": ip_address("::1"),
+        "port": 80,
+        "log_level": "error",
+        "drain_delay_seconds": 0,
+        "shutdown_timeout_seconds": 1,
+    }
+
+
+def test_other_variables_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("port", "80")
+    assert load_config().port == 8080
 
 
 @pytest.mark.parametrize(
@@ -58,27 +65,32 @@ def test_every_variable_is_read() -> None:
         ("SHUTDOWN_TIMEOUT_SECONDS", "5", TIMEOUT),
     ],
 )
-def test_wrong_value(variable: str, value: str, want: str) -> None:
+def test_wrong_value(variable: str, value: str, want: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigError) as raised:
-        load_config({variable: value})
+        load_config()
     message = str(raised.value)
     assert message.startswith(f"{variable}: got ")
     assert message.endswith(f", want {want}")
 
 
-def test_the_value_is_escaped_as_in_json() -> None:
+def test_the_value_is_escaped_as_in_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", 'a"\n<é>')
     with pytest.raises(ConfigError) as raised:
-        load_config({"PORT": 'a"\n<é>'})
+        load_config()
     assert str(raised.value) == r'PORT: got "a\"\n<é>", want an integer from 1 to 65535'
 
 
-def test_the_first_wrong_variable_is_reported() -> None:
+def test_the_first_wrong_variable_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("SHUTDOWN_TIMEOUT_SECONDS", "DRAIN_DELAY_SECONDS", "LOG_LEVEL"):
+        monkeypatch.setenv(variable, "x")
     with pytest.raises(ConfigError, match=r"^LOG_LEVEL: "):
-        load_config({"SHUTDOWN_TIMEOUT_SECONDS": "x", "DRAIN_DELAY_SECONDS": "x", "LOG_LEVEL": "x"})
+        load_config()
 
 
 @pytest.mark.parametrize(
     ("host", "address"), [("127.0.0.1", "127.0.0.1:8080"), ("::", "[::]:8080")]
 )
-def test_address(host: str, address: str) -> None:
-    assert load_config({"HOST": host}).address == address
+def test_address(host: str, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOST", host)
+    assert load_config().address == address

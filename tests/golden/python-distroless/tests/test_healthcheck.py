@@ -16,8 +16,8 @@ from payments.healthcheck import (
 
 
 @contextmanager
-def answering(answer: bytes | None) -> Iterator[dict[str, str]]:
-    """A server that gives one answer, or none; yields the environment that leads to it."""
+def answering(answer: bytes | None) -> Iterator[str]:
+    """A server that gives one answer, or none; yields its port."""
     done = threading.Event()
 
     def serve() -> None:
@@ -33,15 +33,16 @@ def answering(answer: bytes | None) -> Iterator[dict[str, str]]:
         thread = threading.Thread(target=serve)
         thread.start()
         try:
-            yield {"HOST": "127.0.0.1", "PORT": str(listener.getsockname()[1])}
+            yield str(listener.getsockname()[1])
         finally:
             done.set()
             thread.join()
 
 
-def test_healthy(capsys: pytest.CaptureFixture[str]) -> None:
-    with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n") as environ:
-        assert run(["healthcheck"], environ) == 0
+def test_healthy(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n") as port:
+        monkeypatch.setenv("PORT", port)
+        assert run(["healthcheck"]) == 0
     assert capsys.readouterr() == ("", "")
 
 
@@ -53,24 +54,35 @@ def test_healthy(capsys: pytest.CaptureFixture[str]) -> None:
         (b"", "Remote end closed connection without response"),
     ],
 )
-def test_unhealthy(answer: bytes, reason: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with answering(answer) as environ:
-        assert run(["healthcheck"], environ) == 1
-    url = f"http://127.0.0.1:{environ['PORT']}/livez"
+def test_unhealthy(
+    answer: bytes,
+    reason: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with answering(answer) as port:
+        monkeypatch.setenv("PORT", port)
+        assert run(["healthcheck"]) == 1
+    url = f"http://127.0.0.1:{port}/livez"
     assert capsys.readouterr() == ("", f"healthcheck: {url}: {reason}\n")
 
 
-def test_nothing_listens(capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_listens(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    assert run(["healthcheck"], {"PORT": str(port)}) == 1
+    monkeypatch.setenv("PORT", str(port))
+    assert run(["healthcheck"]) == 1
     error = f"healthcheck: http://127.0.0.1:{port}/livez: Connection refused\n"
     assert capsys.readouterr() == ("", error)
 
 
-def test_no_answer() -> None:
-    with answering(None) as environ, pytest.raises(HealthcheckError, match="no answer within"):
-        check_health(load_config(environ), timeout=0.01)
+def test_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering(None) as port:
+        monkeypatch.setenv("PORT", port)
+        with pytest.raises(HealthcheckError, match="no answer within"):
+            check_health(load_config(), timeout=0.01)
 
 
 @pytest.mark.parametrize(
