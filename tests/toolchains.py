@@ -21,6 +21,7 @@ def toolchain(language: str) -> dict[str, str]:
     }[language]()
     environment = {"PATH": os.pathsep.join([*map(str, places), os.environ["PATH"]])}
     if language == "java":
+        install.packages(["unzip"])  # what mvnw unpacks Maven with
         environment["JAVA_HOME"] = str(places[0].parent)
     return environment
 

@@ -60,8 +60,17 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Kaniko's absence is said aloud."""
+    """What is not executed on this machine is said aloud."""
     try:
         Kaniko(None)
     except Missing as missing:
         terminalreporter.write_line(f"NOT TESTED WITH KANIKO: {missing}")
+    said = {
+        value
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        for name, value in getattr(report, "user_properties", [])
+        if name == "not executed"
+    }
+    for line in sorted(said):
+        terminalreporter.write_line(f"NOT EXECUTED: {line}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from contract import Completed
 from lab import Image, Lab, LabError
+from lab.bases import java
 from lab.runtime import Container, Port
 from rendering import COMBINATIONS
 
@@ -41,6 +43,20 @@ class Service:
     def name(self) -> str:
         return str(self.answers.get("service_name", "payments"))
 
+    @cached_property
+    def mounts(self) -> list[str]:
+        """What the release image lacks here, but does not lack where its base is real."""
+        if self.answers["runtime_base"] == "jre-alpine" and not self.lab.real:
+            return java.glibc(self.lab.work / "glibc")
+        return []
+
+    @property
+    def not_executed(self) -> str:
+        """What of the image no test of it executes here; empty if everything is."""
+        if not self.mounts:
+            return ""
+        return "musl and a JDK for it: the jre-alpine image ran with a JDK that borrows glibc"
+
     def build(self, target: str | None, **how: Any) -> Image:
         return self.lab.build(self.directory, target, BUILD_ARGS, **how)
 
@@ -63,21 +79,23 @@ class Service:
 class ContainerLauncher:
     """Starts an image for the contract suite, hardened, with a user that it does not know."""
 
-    def __init__(self, lab: Lab, image: Image) -> None:
+    def __init__(self, lab: Lab, image: Image, mounts: Sequence[str] = ()) -> None:
         self._lab, self._image = lab, image
-        self._ref = image.ref
+        self._ref, self._mounts = image.ref, mounts
         self._stack = contextlib.ExitStack()
         self._ports: list[Port] = []
 
     def launch(self, args: list[str], env: dict[str, str]) -> RunningContainer:
         container = self._stack.enter_context(
-            self._lab.run(self._ref, args, env, ready=None, user="54321:54321")
+            self._lab.run(self._ref, args, env, ready=None, user="54321:54321", mounts=self._mounts)
         )
         port = env.get("PORT", str(container.port))
         return RunningContainer(container, f"http://127.0.0.1:{port}")
 
     def run(self, args: list[str], env: dict[str, str]) -> Completed:
-        done = self._lab.call(self._ref, args, {"PORT": None, **env}, user="54321:54321")
+        done = self._lab.call(
+            self._ref, args, {"PORT": None, **env}, user="54321:54321", mounts=self._mounts
+        )
         return Completed(done.exit_code, done.stdout, done.stderr)
 
     def close(self) -> None:

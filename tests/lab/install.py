@@ -30,6 +30,7 @@ PACKAGES = {
     "skopeo": "skopeo",
     "setpriv": "util-linux",
     "unshare": "util-linux",
+    "unzip": "unzip",
     "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
     "/etc/containers/policy.json": "golang-github-containers-image",
 }

@@ -108,6 +108,29 @@ def test_wrong_answers_are_refused(
         assert "xample" in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("group", "why"),
+    [
+        ("com", "two or more"),
+        ("com.example/a", "two or more"),
+        ("com.switch", "this one has switch"),
+        ("java.example", "your own"),
+        ("org.springframework.boot", "your own"),
+        ("org.springframeworks", None),
+        ("javax.switches", None),
+    ],
+)
+def test_a_java_group_can_be_compiled(
+    group: str, why: str | None, template_repository: Path, tmp_path: Path
+) -> None:
+    if why:
+        with pytest.raises(ValueError, match=rf"(?s)Example: com.example.checkout.*{why}"):
+            copy(template_repository, tmp_path / "service", language="java", module_root=group)
+        return
+    copy(template_repository, tmp_path / "service", language="java", module_root=group)
+    assert (tmp_path / "service/src/main/java" / group.replace(".", "/")).is_dir()
+
+
 @pytest.mark.parametrize("name", EXTREMES)
 def test_extremes_are_accepted(name: str, template_repository: Path, tmp_path: Path) -> None:
     copy(template_repository, tmp_path / "service", **EXTREMES[name])
@@ -142,6 +165,7 @@ def test_every_computed_answer_is_guarded() -> None:
         ("order-book", "java", "orderbook", "OrderBook"),
         ("package", "java", "svcpackage", "SvcPackage"),
         ("spring-boot", "java", "svcspringboot", "SvcSpringBoot"),
+        ("sw-itch", "java", "svcswitch", "SvcSwItch"),
         ("order-book", "python", "order_book", "OrderBook"),
         ("class", "python", "svc_class", "SvcClass"),
         ("fastapi", "python", "svc_fastapi", "SvcFastapi"),

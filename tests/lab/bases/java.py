@@ -5,12 +5,14 @@ machine's Temurin 25, or Debian's OpenJDK 25 where there is none.
 
 No package registry has a JDK for musl. The stand-in for the Alpine variant has
 the paths that a release image takes from Alpine, and musl itself, but its JDK
-needs glibc: an image that is built from it can be looked into, not run.
+needs glibc: an image that is built from it can be looked into, and run where
+glibc is lent to it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from .. import debian, install, jks
 from ..oci import Tree
@@ -84,6 +86,19 @@ def _alpine() -> Recipe:
         tree.file("/usr/lib/libz.so.1", debian.read(zlib, name.removeprefix(".")), 0o755)
 
     return Recipe((*plain.parts, files("musl", musl)), plain.config)
+
+
+def glibc(directory: Path) -> list[str]:
+    """Mounts that lend glibc to a runtime of the Alpine stand-in's JDK."""
+    libraries = "usr/lib/x86_64-linux-gnu"
+    if not directory.exists():
+        names = ["libc6", "libgcc-s1", "libstdc++6", "zlib1g"]
+        debian.unpack(debian.download(names).values(), directory)
+    loader = "ld-linux-x86-64.so.2"
+    return [
+        f"{directory}/{libraries}:/{libraries}:ro",
+        f"{directory}/{libraries}/{loader}:/lib64/{loader}:ro",
+    ]
 
 
 def catalogue() -> dict[str, Callable[[], Recipe]]:

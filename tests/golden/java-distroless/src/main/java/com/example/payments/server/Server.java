@@ -1,0 +1,117 @@
+package com.example.payments.server;
+
+import java.net.SocketException;
+import java.time.Duration;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.TimeUnit;
+
+import org.eclipse.jetty.server.Connector;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.springframework.boot.SpringApplication;
+import org.springframework.boot.jetty.JettyWebServer;
+import org.springframework.boot.web.server.context.WebServerApplicationContext;
+import org.springframework.context.ConfigurableApplicationContext;
+
+import com.example.payments.config.Settings;
+
+/** Serves until a signal, then drains. */
+public final class Server {
+  /** How long a request may take from its connection to its handler. */
+  private static final Duration QUIET = Duration.ofMillis(200);
+
+  /** Stands in the queue of signals for the end of the drain. */
+  private static final String STOPPED = "stopped";
+
+  private static final Logger log = LoggerFactory.getLogger(Server.class);
+
+  private final Class<?> application;
+  private final Settings settings;
+  private final String service;
+  private final String version;
+
+  public Server(Class<?> application, Settings settings, String service, String version) {
+    this.application = application;
+    this.settings = settings;
+    this.service = service;
+    this.version = version;
+  }
+
+  /** Returns whether the service started and every request was answered before the end. */
+  public boolean serve(BlockingQueue<String> signals) {
+    ConfigurableApplicationContext context;
+    try {
+      context = start();
+    } catch (RuntimeException e) {
+      logFailure(e);
+      return false;
+    }
+    log.atInfo().addKeyValue("address", settings.address()).log("listening");
+    try {
+      return drain(context, signals);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return false;
+    }
+  }
+
+  private ConfigurableApplicationContext start() {
+    String level = settings.logLevel();
+    SpringApplication spring = new SpringApplication(application);
+    spring.addInitializers(
+        context -> context.getBeanFactory().registerSingleton("settings", settings));
+    return spring.run(
+        "--spring.application.name=" + service,
+        "--spring.application.version=" + version,
+        "--logging.level.root=" + (level.equals("error") ? "error" : "warn"),
+        "--logging.level." + application.getPackageName() + "=" + level);
+  }
+
+  private static void logFailure(RuntimeException failure) {
+    Throwable root = failure;
+    while (root.getCause() != null) {
+      root = root.getCause();
+    }
+    if (root instanceof SocketException) {
+      log.atError().addKeyValue("error", root.getMessage()).log("cannot listen");
+    } else {
+      log.atError().addKeyValue("error", root.toString()).setCause(failure).log("cannot start");
+    }
+  }
+
+  private boolean drain(ConfigurableApplicationContext context, BlockingQueue<String> signals)
+      throws InterruptedException {
+    String signal = signals.take();
+    Traffic traffic = context.getBean(Traffic.class);
+    traffic.drain();
+    log.atInfo().addKeyValue("signal", signal).log("draining");
+
+    Thread.startVirtualThread(() -> stop(context, traffic, signals));
+    String next = signals.poll(settings.shutdownTimeout().toNanos(), TimeUnit.NANOSECONDS);
+    if (STOPPED.equals(next)) {
+      log.info(STOPPED);
+      return true;
+    }
+    if (next == null) {
+      String error = "requests in flight: " + traffic.inFlight();
+      log.atError().addKeyValue("error", error).log("shutdown deadline exceeded");
+    }
+    return false;
+  }
+
+  private void stop(
+      ConfigurableApplicationContext context, Traffic traffic, BlockingQueue<String> signals) {
+    try {
+      Thread.sleep(settings.drainDelay());
+      var webServer = ((WebServerApplicationContext) context).getWebServer();
+      for (Connector connector : ((JettyWebServer) webServer).getServer().getConnectors()) {
+        var _ = connector.shutdown();
+      }
+      traffic.awaitNone(QUIET);
+      context.close();
+      signals.add(STOPPED);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+}

@@ -1,0 +1,74 @@
+"""The Java image: its runtime has the modules in use, and a change moves a small layer."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from services import Service
+
+from lab import Image, Lab
+from rendering import COMBINATIONS, Render
+
+GREETING = "src/main/java/com/example/payments/greeting/GreetingController.java"
+ONE_MEGABYTE = 1_000_000
+
+
+@pytest.fixture
+def service(lab: Lab, scaffold: Render) -> Service:
+    """The image tests' service in a directory that may change, so that most layers are there."""
+    answers = COMBINATIONS["java-distroless"]
+    return Service(lab, scaffold(**answers), answers)
+
+
+def moved(before: Image, after: Image) -> int:
+    """Bytes that a node with the old image downloads for the new one."""
+    return sum(
+        layer["size"] for layer in after.manifest["layers"] if layer["digest"] not in before.layers
+    )
+
+
+def modules(image: Image) -> set[str]:
+    release = image.read("/opt/java/release").decode()
+    found = re.search(r'^MODULES="([^"]*)"$', release, re.MULTILINE)
+    assert found, release
+    return set(found[1].split())
+
+
+def edit(path: Path, before: str, after: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count(before) == 1, path
+    path.write_text(text.replace(before, after), encoding="utf-8")
+
+
+def test_a_changed_class_moves_a_small_layer(service: Service) -> None:
+    before = service.release
+    edit(service.directory / GREETING, '"Hello, "', '"Good day, "')
+    after = service.build("release")
+    assert 0 < moved(before, after) < ONE_MEGABYTE
+    assert len(set(after.layers) - set(before.layers)) == 1
+
+
+def test_one_layer_for_all_would_move_more(service: Service) -> None:
+    """The measurement above can fail."""
+    path = service.directory / "image/Dockerfile"
+    edit(path, "COPY --from=builder /out/dependencies/ /app/\n", "")
+    edit(path, "/out/application/ /app/", "/out/dependencies/ /out/application/ /app/")
+    before = service.release
+    edit(service.directory / GREETING, '"Hello, "', '"Good day, "')
+    assert moved(before, service.build("release")) > ONE_MEGABYTE
+
+
+def test_the_runtime_has_the_modules_in_use(service: Service) -> None:
+    """A module that nothing used is linked as soon as the service uses it."""
+    before = modules(service.release)
+    assert {"java.base", "java.net.http", "jdk.unsupported"} <= before
+    assert not {"jdk.compiler", "jdk.jshell", "jdk.jlink", "jdk.httpserver"} & before
+    edit(
+        service.directory / GREETING,
+        "  private static final int MAX_NAME = 100;\n",
+        "  private static final int MAX_NAME = 100;\n"
+        "  static final Class<?> OTHER = com.sun.net.httpserver.HttpServer.class;\n",
+    )
+    assert modules(service.build("release")) == before | {"jdk.httpserver"}
