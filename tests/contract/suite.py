@@ -52,12 +52,34 @@ WANTS = {
     "DRAIN_DELAY_SECONDS": "an integer from 0 to 20",
     "SHUTDOWN_TIMEOUT_SECONDS": "an integer from 1 to 29, greater than DRAIN_DELAY_SECONDS",
 }
+DEFAULTS = {
+    "HOST": "0.0.0.0",
+    "PORT": "8080",
+    "LOG_LEVEL": "info",
+    "DRAIN_DELAY_SECONDS": "5",
+    "SHUTDOWN_TIMEOUT_SECONDS": "25",
+}
 LEVELS = {"debug", "info", "warn", "error"}
 LINE_KEYS = {"time", "level", "msg", "service", "version"}
-REQUEST_KEYS = LINE_KEYS | {"method", "path", "status", "duration_ms", "request_id"}
+# Message: its level in general, and its keys beside those of every line.
+MESSAGES = {
+    "listening": ("info", {"address"}),
+    "request": ("info", {"method", "path", "status", "duration_ms", "request_id"}),
+    "draining": ("info", {"signal"}),
+    "stopped": ("info", set[str]()),
+    "shutdown deadline exceeded": ("error", {"error"}),
+    "cannot listen": ("error", {"error"}),
+}
+REQUEST_KEYS = LINE_KEYS | MESSAGES["request"][1]
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, math.inf]
+METRICS = {
+    "http_requests_total": ("counter", {"method", "route", "status"}),
+    "http_request_duration_seconds": ("histogram", {"method", "route"}),
+    "http_requests_in_flight": ("gauge", set[str]()),
+    "build_info": ("gauge", {"service", "version"}),
+}
 ROUTES = {"/livez", "/readyz", "/metrics", GREETINGS, "unmatched"}
 METHODS = {
     "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "other",
@@ -719,11 +741,15 @@ def configuration_defaults(suite: Suite) -> None:
     """A variable that is not set takes its default."""
     done = suite.launcher.run(["healthcheck"], {})
     if done.returncode != 0:  # 0 when another service happens to listen there
-        unhealthy(done, "healthcheck without configuration", "127.0.0.1", 8080)
-    done = suite.ends([], {"SHUTDOWN_TIMEOUT_SECONDS": "5"})
-    wrong_configuration(done, "start with SHUTDOWN_TIMEOUT_SECONDS=5", list(WANTS)[-1], "5")
+        port = int(DEFAULTS["PORT"])
+        unhealthy(done, "healthcheck without configuration", "127.0.0.1", port)
+    drain = DEFAULTS["DRAIN_DELAY_SECONDS"]
+    done = suite.ends([], {"SHUTDOWN_TIMEOUT_SECONDS": drain})
+    where = f"start with SHUTDOWN_TIMEOUT_SECONDS={drain}"
+    wrong_configuration(done, where, "SHUTDOWN_TIMEOUT_SECONDS", drain)
     port = free_port()
-    for env in ({"SHUTDOWN_TIMEOUT_SECONDS": "6"}, {"DRAIN_DELAY_SECONDS": "20"}):
+    longer = str(int(drain) + 1)
+    for env in ({"SHUTDOWN_TIMEOUT_SECONDS": longer}, {"DRAIN_DELAY_SECONDS": "20"}):
         done = suite.launcher.run(["healthcheck"], {"PORT": str(port), **env})
         unhealthy(done, f"healthcheck with {env} and nobody there", "127.0.0.1", port)
 
@@ -751,7 +777,7 @@ def listening_address(suite: Suite) -> None:
         service = suite.start({**env, "DRAIN_DELAY_SECONDS": "0"}, loopback)
         service.stop()
         port = service.address[1]
-        shown = f"[{host}]" if ":" in host else host or "0.0.0.0"
+        shown = f"[{host}]" if ":" in host else host or DEFAULTS["HOST"]
         line = service.lines()[0]
         equal(f"keys of the first line {line}", set(line), LINE_KEYS | {"address"})
         equal(
@@ -1041,9 +1067,9 @@ def clean_run(suite: Suite) -> None:
         equal(f"level in {line}", line["level"], "info")
     request_line(lines[1], "info", "POST", GREETINGS, 200, request_id(requests[0]))
     request_line(lines[2], "info", "GET", "/nope", 404, request_id(requests[1]))
-    equal(f"keys of {lines[3]}", set(lines[3]), LINE_KEYS | {"signal"})
+    for line in lines:
+        equal(f"keys of {line}", set(line), LINE_KEYS | MESSAGES[line["msg"]][1])
     equal(f"signal in {lines[3]}", lines[3]["signal"], "SIGTERM")
-    equal(f"keys of {lines[4]}", set(lines[4]), LINE_KEYS)
     times = [line["time"] for line in lines]
     equal("times in order", times, sorted(times))
 
@@ -1073,30 +1099,21 @@ def metrics_format(suite: Suite) -> None:
         lambda: m if (m := service.metrics()).of("http_requests_total") else None,
     )
     assert metrics is not None
-    for name, type in {
-        "http_requests_total": "counter",
-        "http_request_duration_seconds": "histogram",
-        "http_requests_in_flight": "gauge",
-        "build_info": "gauge",
-    }.items():
-        equal(f"GET /metrics: TYPE of {name}", metrics.types.get(name), type)
-    for name, labels in {
-        "http_requests_total": {"method", "route", "status"},
-        "http_request_duration_seconds_count": {"method", "route"},
-        "http_request_duration_seconds_sum": {"method", "route"},
-        "http_request_duration_seconds_bucket": {"method", "route", "le"},
-        "http_requests_in_flight": set(),
-        "build_info": {"service", "version"},
-    }.items():
-        if not metrics.of(name):
-            fail(f"GET /metrics has no {name}")
-        for got, _ in metrics.of(name):
-            equal(f"GET /metrics: labels of {name}", set(got), labels)
+    for name, (kind, want) in METRICS.items():
+        equal(f"GET /metrics: TYPE of {name}", metrics.types.get(name), kind)
+        series = {name: want}
+        if kind == "histogram":
+            series = {f"{name}_count": want, f"{name}_sum": want, f"{name}_bucket": want | {"le"}}
+        for sample, labels in series.items():
+            if not metrics.of(sample):
+                fail(f"GET /metrics has no {sample}")
+            for got, _ in metrics.of(sample):
+                equal(f"GET /metrics: labels of {sample}", set(got), labels)
     buckets: dict[tuple[str, str], list[float]] = {}
     for got, _ in metrics.of("http_request_duration_seconds_bucket"):
         buckets.setdefault((got["method"], got["route"]), []).append(float(got["le"]))
-    for series, bounds in buckets.items():
-        equal(f"GET /metrics: buckets of {series}", bounds, BUCKETS)
+    for labelled, bounds in buckets.items():
+        equal(f"GET /metrics: buckets of {labelled}", bounds, BUCKETS)
     equal(
         "GET /metrics: build_info",
         metrics.of("build_info"),
@@ -1209,7 +1226,9 @@ def cannot_listen(suite: Suite) -> None:
 
 
 def error_line(line: dict[str, Any]) -> None:
-    equal(f"level in {line}", line["level"], "error")
+    level, keys = MESSAGES[line["msg"]]
+    equal(f"level in {line}", line["level"], level)
+    equal(f"keys of {line}", set(line), LINE_KEYS | keys)
     error = line.get("error")
     if not (isinstance(error, str) and error and "\n" not in error):
         fail(f"error in {line}: want the reason, one line")
