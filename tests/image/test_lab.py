@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from lab import Lab, LabError, Missing, external_images
+from lab import Lab, LabError, Missing, bases, external_images
 from lab.builders import BuildKit, Kaniko
 from lab.system import run
 
@@ -71,6 +71,14 @@ func main() {
 	fmt.Fprintln(os.Stderr, "bye")
 }
 """
+
+
+def test_no_two_layers_share_a_key() -> None:
+    """A layer is kept under its key, so whoever builds first would decide for both."""
+    makers: dict[str, set[object]] = {}
+    for part in bases.parts():
+        makers.setdefault(part.key, set()).add(getattr(part.fill, "__code__", part.fill))
+    assert {key: made for key, made in makers.items() if len(made) > 1} == {}
 
 
 @pytest.fixture(scope="session")

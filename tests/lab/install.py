@@ -20,6 +20,7 @@ CRANE = "v0.22.1"
 # What the lab looks for, and the Debian package that brings it.
 PACKAGES = {
     "buildah": "buildah",
+    "busybox": "busybox-static",
     "conmon": "conmon",
     "docker-registry": "docker-registry",
     "jq": "jq",

@@ -8,6 +8,7 @@ recipe is remembered beside the digest that came out.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Iterable
@@ -18,7 +19,7 @@ from typing import Any
 
 from .. import debian, oci
 from ..registry import Registry
-from ..system import LabError, cache_dir, lock, say, sha256, write_atomically
+from ..system import LabError, Missing, cache_dir, lock, say, sha256, write_atomically
 
 # Part of every key: change it when the way of writing layers changes.
 FORMAT = "1"
@@ -105,6 +106,15 @@ def _catalogue() -> dict[str, Callable[[], Recipe]]:
 def names() -> list[str]:
     """Every image that the lab can stand in for."""
     return sorted(_catalogue())
+
+
+def parts() -> list[Part]:
+    """Every layer that the lab can make of what this machine has."""
+    found = []
+    for recipe in _catalogue().values():
+        with contextlib.suppress(Missing):
+            found += recipe().parts
+    return found
 
 
 def canonical(name: str) -> str:

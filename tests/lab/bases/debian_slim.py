@@ -30,7 +30,7 @@ def _busybox() -> Recipe:
         tree.directory("/root", 0o700)
         tree.directory("/tmp", 0o1777)
 
-    return Recipe((files("busybox", fill),), {"Env": [f"PATH={PATH}"], "Cmd": ["sh"]})
+    return Recipe((files("busybox in /bin", fill),), {"Env": [f"PATH={PATH}"], "Cmd": ["sh"]})
 
 
 def catalogue() -> dict[str, Callable[[], Recipe]]:

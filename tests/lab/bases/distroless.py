@@ -137,7 +137,7 @@ def _busybox(tree: Tree) -> None:
             tree.symlink(f"/busybox/{applet}", "/busybox/busybox")
 
 
-BUSYBOX = files("busybox", _busybox)
+BUSYBOX = files("busybox in /busybox", _busybox)
 
 
 def _locale(tree: Tree) -> None:
