@@ -429,6 +429,7 @@ REPO: dict[str, list[RepoPlant]] = {
         jobs(KANIKO, "gcr.io/kaniko-project/executor:v1.23.2"),
         jobs(KANIKO, "ghcr.io/osscontainertools/kaniko:v1.28.3"),
         jobs(KANIKO, "ghcr.io/osscontainertools/kaniko@sha256:" + "b" * 64),
+        jobs("-bootstrap@", "-debug@"),
         job("extra:\n  image: gcr.io/kaniko-project/executor:debug\n  script: [make]\n"),
     ],
     "PIP-005": [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from typing import Any
@@ -16,8 +18,8 @@ PIPELINE: dict[str, Any] = yaml.safe_load((SCRIPTS / "pipeline.yml").read_text(e
 JOBS = {name: job for name, job in PIPELINE.items() if isinstance(job, dict) and "script" in job}
 
 
-def schema(*files: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.gitlab-ci"]
+def schema(*files: Any, of: str = "gitlab-ci") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{of}"]
     return subprocess.run([*command, *map(str, files)], capture_output=True, text=True, check=False)
 
 
@@ -67,3 +69,37 @@ def test_only_the_infrastructures_failures_are_tried_again() -> None:
         "runner_system_failure", "scheduler_failure", "api_failure",
     ]  # fmt: skip
     assert not [name for name, job in JOBS.items() if "retry" in job]
+
+
+def images(node: Any) -> list[str]:
+    """Every image that a job or a template of jobs names."""
+    found = []
+    for job in node.values():
+        image = job.get("image", "") if isinstance(job, dict) else ""
+        found.append(image.get("name", "") if isinstance(image, dict) else image)
+    return [name for name in found if name and not name.startswith("$")]
+
+
+def test_each_tool_is_pinned_once_by_version_and_digest() -> None:
+    names = images(PIPELINE)
+    assert sorted(name.partition(":")[0] for name in names) == [
+        "gcr.io/go-containerregistry/crane/debug",
+        "ghcr.io/osscontainertools/kaniko",
+    ]
+    for name in names:
+        assert re.fullmatch(r"[^:@]+:v\d+\.\d+\.\d+(-alpine)?@sha256:[0-9a-f]{64}", name), name
+        places = [path for path in SCRIPTS.rglob("*") if name.partition("@")[2] in path.read_text()]
+        assert places == [SCRIPTS / "pipeline.yml"]
+
+
+def test_renovate_finds_the_pins() -> None:
+    """Renovate's manager looks for .gitlab-ci.yml only, unless it is told of another file."""
+    config = ROOT / "renovate.json"
+    done = schema(config, of="renovate")
+    assert done.returncode == 0, done.stdout
+    settings = json.loads(config.read_text(encoding="utf-8"))
+    assert settings["enabledManagers"] == ["gitlabci"]
+    [pattern] = settings["gitlabci"]["managerFilePatterns"]
+    path = (SCRIPTS / "pipeline.yml").relative_to(ROOT).as_posix()
+    assert re.search(pattern.strip("/"), path)
+    assert not re.search(pattern.strip("/"), "template/{{ gitlab }}/.gitlab-ci.yml.jinja")

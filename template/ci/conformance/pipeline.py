@@ -22,7 +22,7 @@ _GLOBAL = frozenset(
     {"default", "include", "spec", "stages", "types", "variables", "workflow", "cache", "image", "services"}
 )
 _SCRIPTS = ("before_script", "script", "after_script")
-_KANIKO = re.compile(r"(?:[\w.:-]+/)*osscontainertools/kaniko:v\d+\.\d+\.\d+(?:-[\w.]+)?@sha256:[0-9a-f]{64}")
+_KANIKO = re.compile(r"(?:[\w.:-]+/)*osscontainertools/kaniko:v\d+\.\d+\.\d+(-[\w.]+)?@sha256:[0-9a-f]{64}")
 _IMAGE_LIKE = re.compile(r"[\w.-]+(?::\d+)?(?:/[\w.-]+)+(?::[\w.-]+)?(?:@sha256:[0-9a-f]+)?")
 _SCHEDULE = re.compile(r"\$\{?CI_PIPELINE_SOURCE\}?\s*==\s*[\"']schedule[\"']")
 _DEBUG_TAG = re.compile(r"[\w}\")]-debug\b")
@@ -268,8 +268,12 @@ class Pipeline:
                 if not _IMAGE_LIKE.fullmatch(text.value):
                     continue
                 found = True
-                if not _KANIKO.fullmatch(text.value):
+                match = _KANIKO.fullmatch(text.value)
+                if not match:
                     message = f"{text.value} is not the maintained fork, pinned by version and digest"
+                    yield self._finding("PIP-004", text.path, text.line, message)
+                elif match.group(1) == "-debug":
+                    message = "Kaniko's -debug image drops what the debug stage copies to /busybox"
                     yield self._finding("PIP-004", text.path, text.line, message)
         if not found and self.files:
             yield self._finding("PIP-004", next(iter(self.files)), None, "no Kaniko image is named")

@@ -343,7 +343,7 @@ _CHECKS = (
         "ADR-004",
         ("BLD-14",),
         "The builder sees every secret of the build and writes every image; the original is archived.",
-        "name ghcr.io/osscontainertools/kaniko:v<version>@sha256:<digest>",
+        "name ghcr.io/osscontainertools/kaniko:v<version>-alpine@sha256:<digest>, or another image than -debug",
         needs_yaml=True,
     ),
     Check(
