@@ -20,8 +20,9 @@ shell: debug-image ## Open a shell in the debug image
 	ci/engine.sh shell $(IMAGE):$(VERSION)-debug
 
 .PHONY: verify
-verify: ## Check the repository against the decision records
-	python3 ci/conformance repo
+verify: ## Check the repository, and the images of this version that are built
+	@python3 ci/conformance repo; repository=$$?; \
+		ci/engine.sh verify $(IMAGE):$(VERSION) && exit $$repository
 
 .PHONY: update
 update: ## Bring in the newest release of the service template

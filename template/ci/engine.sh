@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds and runs the service's images with the container engine that works on
-# this machine: docker (with a daemon and buildx), podman or buildah. Set
+# Builds, runs and verifies the service's images with the container engine that
+# works on this machine: docker (with a daemon and buildx), podman or buildah. Set
 # ENGINE=docker|podman|buildah to insist on one. The Makefile calls it.
 set -eu
 
@@ -10,6 +10,7 @@ usage: ci/engine.sh which
        ci/engine.sh build TARGET IMAGE [BUILD_ARG=VALUE ...]
        ci/engine.sh run IMAGE [PORT]
        ci/engine.sh shell IMAGE
+       ci/engine.sh verify IMAGE
 USAGE
   exit 2
 }
@@ -28,14 +29,6 @@ reason_against() {
 }
 
 choose_engine() {
-  case ${ENGINE:-} in
-    '') candidates='docker podman buildah' ;;
-    docker | podman | buildah) candidates=$ENGINE ;;
-    *)
-      echo "ENGINE: got \"$ENGINE\", want docker, podman or buildah" >&2
-      exit 2
-      ;;
-  esac
   report=''
   for candidate in $candidates; do
     reason=$(reason_against "$candidate")
@@ -62,9 +55,76 @@ buildah_from() {
   trap 'buildah rm "$container" >/dev/null' EXIT
 }
 
+# Says whether engine $1 has image $2. That is quicker than asking whether the
+# engine works, and one that does not work has no image.
+has_image() {
+  case $1 in
+    docker) docker image inspect "$2" ;;
+    podman) podman image exists "$2" ;;
+    buildah) buildah inspect --type image "$2" ;;
+  esac >/dev/null 2>&1
+}
+
+# Writes image $2 of engine $1 to file $3.
+save_image() {
+  case $1 in
+    docker) docker image save --output "$3" "$2" ;;
+    podman) podman image save --quiet --format docker-archive --output "$3" "$2" ;;
+    buildah) buildah push --quiet "$2" "docker-archive:$3:$2" ;;
+  esac
+}
+
+# Checks image $1 in file $2 with the options that follow; remembers a failure in $status.
+verify_image() {
+  image=$1
+  file=$2
+  shift 2
+  python3 ci/conformance image "$file" --name "$image" "$@" || status=$?
+}
+
+# Checks image $2 of engine $1, and the debug image if that is there, too.
+verify_images() {
+  status=0
+  directory=$(mktemp -d)
+  trap 'rm -rf "$directory"' EXIT
+  trap 'exit 1' HUP INT TERM
+  save_image "$1" "$2" "$directory/release"
+  verify_image "$2" "$directory/release"
+  if has_image "$1" "$2-debug"; then
+    save_image "$1" "$2-debug" "$directory/debug"
+    case $1 in
+      # It builds the release once more for the debug image, into layers of its own.
+      buildah) verify_image "$2-debug" "$directory/debug" --debug ;;
+      *) verify_image "$2-debug" "$directory/debug" --twin "$directory/release" ;;
+    esac
+  fi
+  exit "$status"
+}
+
 [ $# -ge 1 ] || usage
 command=$1
 shift
+
+case ${ENGINE:-} in
+  '') candidates='docker podman buildah' ;;
+  docker | podman | buildah) candidates=$ENGINE ;;
+  *)
+    echo "ENGINE: got \"$ENGINE\", want docker, podman or buildah" >&2
+    exit 2
+    ;;
+esac
+
+if [ "$command" = verify ]; then
+  [ $# -eq 1 ] || usage
+  for candidate in $candidates; do
+    if has_image "$candidate" "$1"; then
+      verify_images "$candidate" "$1"
+    fi
+  done
+  echo "$1: not checked, no container engine here has it (make image builds it)"
+  exit
+fi
+
 engine=$(choose_engine)
 
 case $command in

@@ -35,15 +35,31 @@ def environment(lab: Lab, engine: str) -> dict[str, str]:
     return {**os.environ, **lab.env, "ENGINE": engine, "VERSION": "1.2.3"}
 
 
+def verify(service: Path, lab: Lab, engine: str, *first: str) -> list[str]:
+    """Run `make verify`, which must find nothing, and return what it says of images."""
+    result = subprocess.run(
+        ["make", "--no-print-directory", *first, "verify"], cwd=service,
+        env=environment(lab, engine), capture_output=True, text=True,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
+    return [line for line in result.stdout.splitlines() if "/payments:1.2.3" in line]
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_shell(engine: str, service: Path, lab: Lab) -> None:
-    """`make shell` builds the debug image and gives a prompt in it."""
+    """`make shell` builds the debug image and gives a prompt in it; `make verify` checks it."""
     result = subprocess.run(
         ["make", "--no-print-directory", "shell"], cwd=service, env=environment(lab, engine),
         input="/app/payments version; id -u\n", capture_output=True, text=True,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr[-2000:]
     assert result.stdout.splitlines()[-2:] == ["payments 1.2.3", "65532"]
+    if engine == "podman":  # from its cache
+        release, debug = verify(service, lab, engine, "image")[-2:]
+        assert "/payments:1.2.3 (" in release
+        assert release.endswith("12 checks, no findings")
+        assert "/payments:1.2.3-debug (" in debug
+        assert debug.endswith("17 checks, no findings")
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -73,6 +89,8 @@ def test_run(engine: str, service: Path, lab: Lab) -> None:
         process.wait(lab_runtime.HANG_SECONDS)
         if engine == "podman":  # buildah has no way to pass a signal on
             assert '"msg":"draining"' in log.read_text()
+        else:
+            assert verify(service, lab, engine)[0].endswith("12 checks, no findings")
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

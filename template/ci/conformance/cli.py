@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     image.add_argument(
         "--language", choices=("go", "rust", "java", "python", "node"), help="default: told from the repository"
     )
+    image.add_argument("--name", metavar="IMAGE", help="what the report calls the image; default: FILE")
     image.add_argument("--platform", metavar="OS/ARCH", help="which image of an index; default: this machine's")
     image.add_argument(
         "--repo", metavar="DIR", default=OWN_REPOSITORY, help="the service's repository; default: the tool's own"
@@ -141,7 +142,7 @@ def _image(options: argparse.Namespace) -> int:
         findings += image_checks.ImageChecks(image, rootfs, chosen, debug, options.strict).run()
     findings.sort(key=lambda item: (item.check, item.path))
     findings = repo.deviations_of(options.repo, _today(options)).apply(findings)
-    result = Result(f"{options.file} ({image.platform})", findings, checked)
+    result = Result(f"{printable(options.name or options.file)} ({image.platform})", findings, checked)
     print(report.render(result, options.format))
     return FINDINGS if result.open_findings else PASS
 

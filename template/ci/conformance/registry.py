@@ -122,7 +122,7 @@ _CHECKS = (
         "ADR-006",
         ("DBG-01",),
         "What you debug must be what you ship: the same layers, byte for byte.",
-        "build the debug stage FROM the published release digest",
+        "build both from one source (make image debug-image), in a pipeline debug FROM the published release digest",
     ),
     Check(
         "TWN-002",
