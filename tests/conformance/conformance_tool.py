@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import io
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -34,6 +35,11 @@ class Answer:
     @property
     def lines(self) -> list[str]:
         return self.out.splitlines()
+
+    @property
+    def found(self) -> list[str]:
+        """The lines of the page for people that name a finding."""
+        return [line for line in self.lines if re.match(r"[A-Z]{3}-\d{3}  ", line)]
 
     @property
     def report(self) -> Any:

@@ -166,9 +166,9 @@ def test_long_names_and_names_that_are_not_text(tmp_path: Path) -> None:
         file("app/data/\udcff\nx", mode=0o666),
     )
     answer = run("image", docker_archive(tmp_path / "image.tar", spec), "--language", "go")
-    assert [line.split("  ")[0] for line in answer.lines[:-1]] == ["IMG-001", "IMG-005"]
-    assert deep in answer.lines[0]
-    assert "\\nx" in answer.lines[1]
+    assert [line[:7] for line in answer.found] == ["IMG-001", "IMG-005"]
+    assert deep in answer.found[0]
+    assert "\\nx" in answer.found[1]
 
 
 def test_the_language_comes_from_the_repository(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def test_the_registry_is_complete() -> None:
 
 def test_every_rule_has_checks_that_exist_or_a_review() -> None:
     assert RULES
-    for rule, _, text in RULES:
+    for rule, _, _, text in RULES:
         assert text is not None, rule
         names = CHECK_ID.findall(text)
         assert names or "review" in text, rule
@@ -39,7 +39,7 @@ def test_every_rule_has_checks_that_exist_or_a_review() -> None:
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_every_check_has_its_rules(check: str) -> None:
-    named = {rule for rule, _, text in RULES if check in CHECK_ID.findall(text or "")}
+    named = {rule for rule, _, _, text in RULES if check in CHECK_ID.findall(text or "")}
     assert named == set(CHECKS[check].rules)
 
 

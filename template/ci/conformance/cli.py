@@ -163,7 +163,7 @@ def _list(options: argparse.Namespace) -> int:
 def _explain(options: argparse.Namespace) -> int:
     if options.id not in CHECKS:
         raise Unusable(f"no check {printable(options.id)}; `python3 ci/conformance list` names them all")
-    print(report.explanation(CHECKS[options.id]))
+    print(report.explanation(CHECKS[options.id], OWN_REPOSITORY))
     return PASS
 
 

@@ -25,6 +25,10 @@ _REMOTE = re.compile(r"(?:https?|ftp|git|ssh)://|git@[\w.-]+:|[^/\s]+\.git(?:#|$
 _SECRET_SOURCES = frozenset(
     {".env", ".netrc", ".git", ".ssh", ".aws", ".kube", ".docker", ".gnupg", ".git-credentials"}
 )
+_ARG_FIX = (
+    "fetch what needs it in ci/image/Dockerfile, with RUN --mount=type=secret, "
+    "and replace the secret if it was ever built in"
+)
 _IGNORED_FLAGS = {
     ("COPY", "parents"): "COPY --parents has no effect in Kaniko",
     ("COPY", "exclude"): "COPY --exclude has no effect in Kaniko",
@@ -290,9 +294,8 @@ class DockerfileChecks:
             if item.keyword in ("ARG", "ENV", "LABEL"):
                 for name, value in item.pairs:
                     if secret_setting(name, value or "") or (item.keyword == "ARG" and secret_name(name)):
-                        yield self._finding(
-                            "DKF-013", item.line, f"{item.keyword} {name} carries a secret into the image"
-                        )
+                        message = f"{item.keyword} {name} carries a secret into the image"
+                        yield self._finding("DKF-013", item.line, message, _ARG_FIX if item.keyword == "ARG" else None)
             elif item.keyword in ("COPY", "ADD") and not any(name == "from" for name, _ in item.flags):
                 for word in item.words[:-1]:
                     name = word.rstrip("/").rpartition("/")[2]

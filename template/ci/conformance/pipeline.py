@@ -381,7 +381,8 @@ def _variable_name(keys: tuple[str, ...]) -> str:
 
 def _installs(command: shell.Command) -> str:
     words = command.words
-    shown = " ".join(words[:3])
+    shown = " ".join(words)
+    shown = shown if len(shown) <= 60 else shown[:59] + "…"
     if command.name in _ALWAYS_INSTALL:
         return shown
     if re.fullmatch(r"python[\d.]*", command.name) and words[1:3] == ["-m", "pip"]:

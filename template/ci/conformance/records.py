@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from typing import Optional
 
@@ -42,7 +42,7 @@ _FILE_NAME = {
     "SVC": re.compile(r"SVC-(\d{4})-[a-z0-9]+(?:-[a-z0-9]+)*\.md"),
 }
 _NOTHING = frozenset({"", "-", "—", "–", "none", "n/a", "tbd", "?", "todo"})  # noqa: RUF001
-_RULE = re.compile(r"([A-Z]{3}-\d{2})\b")
+_RULE = re.compile(r"([A-Z]{3}-\d{2})\b\s*(.*)")
 _CHECK_LINE = re.compile(r"[\s>*_-]*Checks?:[*_]*\s*(.*)$")
 
 
@@ -108,9 +108,10 @@ class Records:
     def find(self, record_id: str) -> Record | None:
         return next((record for record in self.records if record.id == record_id), None)
 
-    def run(self) -> Iterator[Finding]:
+    def run(self, missing: Set[str] = frozenset()) -> Iterator[Finding]:
+        """Check every record; `missing` files are reported elsewhere, so what lacks them is not."""
         yield from self._names()
-        yield from self._numbers()
+        yield from self._numbers({name[len(FOLDER) + 1 :][:7] for name in missing if name.startswith(FOLDER)})
         for record in self.records:
             yield from self._fields(record)
             yield from self._sections(record)
@@ -135,20 +136,19 @@ class Records:
                 message = f'the heading is "{heading.text}", the file name says {record.id}'
                 yield self._finding("REC-001", record.path, message, heading.line)
 
-    def _numbers(self) -> Iterator[Finding]:
+    def _numbers(self, missing: Set[str]) -> Iterator[Finding]:
         for kind, width in (("ADR", 3), ("SVC", 4)):
             expected = 1
             seen: dict[int, str] = {}
             for record in (item for item in self.records if item.kind == kind):
                 number = int(record.id[4:])
+                gap = [f"{kind}-{left_out:0{width}}" for left_out in range(expected, number)]
+                gap = [name for name in gap if name not in missing]
                 if number in seen:
                     yield self._finding("REC-002", record.path, f"{record.id} is also the number of {seen[number]}")
-                elif number > expected:
-                    gap = ", ".join(
-                        f"{kind}-{missing:0{width}}" for missing in range(expected, min(number, expected + 4))
-                    )
-                    gap += " …" if number > expected + 4 else ""
-                    yield self._finding("REC-002", record.path, f"{gap} is missing before {record.id}")
+                elif gap:
+                    names = gap[0] if len(gap) == 1 else f"{gap[0]} to {gap[-1]}"
+                    yield self._finding("REC-002", record.path, f"there is no {names} before {record.id}")
                 seen[number] = record.path
                 expected = max(expected, number + 1)
 
@@ -217,7 +217,8 @@ class Records:
 PageReader = Callable[[str], Optional[markdown.Document]]
 
 
-def broken_links(root: str) -> Iterator[Finding]:
+def broken_links(root: str, missing: Set[str] = frozenset()) -> Iterator[Finding]:
+    """Find links that lead nowhere, but for those to `missing` files, which are reported elsewhere."""
     cache: dict[str, markdown.Document | None] = {}
 
     def page(path: str) -> markdown.Document | None:
@@ -234,12 +235,12 @@ def broken_links(root: str) -> Iterator[Finding]:
     for path in pages:
         document = page(path)
         for link in document.links() if document else []:
-            reason = _why_broken(root, path, link.target, page)
+            reason = _why_broken(root, path, link.target, page, missing)
             if reason:
                 yield Finding("REC-006", path, f"the link {link.target} {reason}", CHECKS["REC-006"].fix, link.line)
 
 
-def _why_broken(root: str, path: str, target: str, page: PageReader) -> str:
+def _why_broken(root: str, path: str, target: str, page: PageReader, missing: Set[str]) -> str:
     if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:|//", target) or not target:
         return ""
     place, _, anchor = target.partition("#")
@@ -249,7 +250,7 @@ def _why_broken(root: str, path: str, target: str, page: PageReader) -> str:
     if wanted.startswith("../"):
         return "leads out of the repository"
     if not os.path.exists(os.path.join(root, wanted)):
-        return "leads nowhere"
+        return "" if wanted in missing else "leads nowhere"
     if anchor and wanted.endswith(".md"):
         document = page(wanted)
         if document is not None and markdown.unescape(anchor).lower() not in document.anchors():
@@ -272,7 +273,7 @@ def guideline(root: str) -> Iterator[Finding]:
         return
     named: dict[str, set[str]] = {}
     rules: dict[str, int] = {}
-    for rule, line, text in read_rules(read_text(full)):
+    for rule, line, _, text in read_rules(read_text(full)):
         if rule in rules:
             yield finding(f"{rule} stands here and in line {rules[rule]}", line)
         rules[rule] = line
@@ -292,11 +293,16 @@ def guideline(root: str) -> Iterator[Finding]:
             yield finding(f"{check.id} and the rules {', '.join(missing) or '(none)'} do not name each other")
 
 
-def read_rules(text: str) -> Iterator[tuple[str, int, str | None]]:
-    """Yield id, line and the check line of every rule of a guideline."""
+def guideline_rules(root: str) -> Iterator[tuple[str, int, str, str | None]]:
+    full = os.path.join(root, GUIDELINE)
+    return read_rules(read_text(full)) if os.path.isfile(full) else iter(())
+
+
+def read_rules(text: str) -> Iterator[tuple[str, int, str, str | None]]:
+    """Yield id, line, title and the check line of every rule of a guideline."""
     document = markdown.Document.parse(text)
     for position, heading in enumerate(document.headings):
-        match = _RULE.match(markdown.plain(heading.text))
+        match = _RULE.fullmatch(markdown.plain(heading.text))
         if match is None or heading.level < 2:
             continue
         following = document.headings[position + 1 : position + 2]
@@ -309,7 +315,7 @@ def read_rules(text: str) -> Iterator[tuple[str, int, str | None]]:
                 rest = " ".join(lines[offset + 1 :]).partition("\n\n")[0]
                 found = stated.group(1) + " " + rest
                 break
-        yield match.group(1), heading.line, found
+        yield match.group(1), heading.line, match.group(2), found
 
 
 def known_adr(name: str, records: Records) -> bool:

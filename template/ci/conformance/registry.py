@@ -422,7 +422,7 @@ _CHECKS = (
         "ADR-001",
         ("GOV-02",),
         "A gap is a decision that somebody removed; a number that stands twice cites nothing.",
-        "give the next free number to a new record; bring a deleted one back and mark it Superseded or Deprecated",
+        "number records one after another; a record that no longer holds is not deleted, but marked Deprecated",
     ),
     Check(
         "REC-003",
@@ -523,7 +523,7 @@ _CHECKS = (
         "ADR-007",
         ("GOV-11",),
         "Without its lock nobody sees that a platform file was edited.",
-        "restore the platform files with a template update: make update",
+        "bring it back with: make restore",
     ),
     Check(
         "PLT-002",
@@ -532,7 +532,7 @@ _CHECKS = (
         "ADR-007",
         ("GOV-11",),
         "An edit would be overwritten by the next update; a decision is changed by a record, not by an edit.",
-        "undo the edit; write a service record under specs/ADRs/service/ to deviate",
+        "undo the edit with make restore; to deviate, write a record under specs/ADRs/service/",
     ),
     Check(
         "PLT-003",
@@ -541,7 +541,7 @@ _CHECKS = (
         "ADR-007",
         ("GOV-11",),
         "A decision that is deleted still holds for everyone else.",
-        "bring the file back from git, or with a template update",
+        "bring the file back with: make restore",
     ),
     Check(
         "PLT-004",
@@ -590,6 +590,17 @@ ADRS: dict[str, str] = {
     "ADR-005": "base images float, resolve once, rebuild on schedule",
     "ADR-006": "tags, promotion and the debug twin",
     "ADR-007": "platform files, updated by Copier",
+}
+
+GROUPS: dict[str, str] = {
+    "IMG": "A release image or a debug image",
+    "TWN": "A debug image beside its release",
+    "DKF": "The Dockerfiles",
+    "PIP": "The pipeline",
+    "REC": "Decision records and the guideline",
+    "DEV": "Deviations",
+    "PLT": "Platform files",
+    "UPD": "Template updates",
 }
 
 CHECKS: dict[str, Check] = {check.id: check for check in _CHECKS}

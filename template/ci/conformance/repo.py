@@ -25,8 +25,11 @@ def check(root: str, today: datetime.date, strict: bool) -> Result:
     known = records.Records(root)
     deviations = Deviations(known, today)
     findings: list[Finding] = [*dockerfile_checks.run(root), *_pipeline(root, checked, not_run)]
-    findings += [*known.run(), *records.broken_links(root), *records.guideline(root), *deviations.findings]
-    findings += [*ownership.platform_files(root), *ownership.leftovers(root)]
+    platform = list(ownership.platform_files(root))
+    missing = frozenset(item.path for item in platform if item.check == "PLT-003")
+    findings += [*known.run(missing), *records.broken_links(root, missing)]
+    findings += [] if records.GUIDELINE in missing else records.guideline(root)
+    findings += [*deviations.findings, *platform, *ownership.leftovers(root)]
     unmerged, reason = ownership.unmerged(root)
     findings += unmerged
     if reason:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import textwrap
+from itertools import groupby
 
+from . import records
 from .model import Check, Finding, Result
-from .registry import ADRS, CHECKS
+from .registry import ADRS, CHECKS, GROUPS
 
 FORMATS = ("text", "json", "gitlab")
 
@@ -20,9 +23,13 @@ def where(finding: Finding) -> str:
 
 
 def _text(result: Result) -> str:
-    lines = [f"{item.check}  {where(item)}: {item.message}; {item.fix}" for item in result.open_findings]
+    """Return one line for each finding, and its remedy once for all that share it."""
+    lines: list[str] = []
+    for (_, fix), items in groupby(result.open_findings, lambda item: (item.check, item.fix)):
+        lines += [f"{item.check}  {where(item)}: {item.message}" for item in items]
+        lines.append(f"         fix: {fix}")
     lines += [
-        f"{item.check}  {where(item)}: {item.message}; deviated by {item.deviation}"
+        f"{item.check}  {where(item)}: {item.message} (deviated by {item.deviation})"
         for item in result.findings
         if item.deviation
     ]
@@ -33,7 +40,10 @@ def _text(result: Result) -> str:
         summary += f", {deviated} deviated"
     if result.not_run:
         summary += f", {_count(len(result.not_run), 'check')} not run"
-    return "\n".join([*lines, summary])
+    lines.append(summary)
+    if found:
+        lines.append("why, and how to deviate: python3 ci/conformance explain ID")
+    return "\n".join(lines)
 
 
 def _count(number: int, noun: str) -> str:
@@ -108,28 +118,43 @@ def listing(form: str) -> str:
         ]
         return json.dumps(rows, indent=2)
     width = max(len(check.title) for check in checks)
-    return "\n".join(
-        f"{check.id}  {check.title:<{width}}  {check.adr}  {', '.join(check.rules):<6}  {check.summary}"
-        for check in checks
-    )
+    lines: list[str] = []
+    for group, items in groupby(checks, lambda check: check.id[:3]):
+        lines += ["", f"{GROUPS[group]}"]
+        lines += [
+            f"{check.id}  {check.title:<{width}}  {check.adr}  {', '.join(check.rules):<6}  {check.summary}"
+            for check in items
+        ]
+    return "\n".join(lines[1:])
 
 
-def explanation(check: Check) -> str:
+def explanation(check: Check, root: str) -> str:
+    """Return what a person needs who sees a finding; records and rules are those below `root`."""
+    rules = {rule: (title, line) for rule, line, title, _ in records.guideline_rules(root)}
+    pages = {record.id: record.path for record in records.Records(root).records}
     deviate = (
-        "cannot be silenced: it looks after the deviations themselves"
+        ["cannot be silenced: it looks after the deviations themselves"]
         if check.id.startswith("DEV")
-        else f"copy specs/ADRs/service/SVC-0000-template.md to the next free number, with the row\n"
-        f"                | Deviates from | {check.adr}: {check.id} |\n"
-        "            an Approver outside the team, an Expires date, and Status Accepted"
+        else [
+            "copy specs/ADRs/service/SVC-0000-template.md to the next free number, with Status Accepted, "
+            "an Approver outside the team, an Expires date, and the row",
+            f"| Deviates from | {check.adr}: {check.id} |",
+        ]
     )
-    return "\n".join(
-        (
-            f"{check.id} {check.title}: {check.summary}",
-            "",
-            f"  why       {check.rationale}",
-            f"  decision  {check.adr}: {ADRS[check.adr]} (specs/ADRs/)",
-            f"  rule      {', '.join(check.rules)} (specs/guidelines/containerization.md)",
-            f"  to fix    {check.fix}",
-            f"  deviate   {deviate}",
-        )
+    named: list[str] = []
+    for rule in check.rules:
+        title, line = rules.get(rule, ("", 0))
+        named += [f"{rule}: {title}" if title else rule, f"{records.GUIDELINE}:{line}" if line else records.GUIDELINE]
+    parts = (
+        ("why", [check.rationale]),
+        ("fix", [check.fix]),
+        ("decision", [f"{check.adr}: {ADRS[check.adr]}", pages.get(check.adr, records.FOLDER)]),
+        ("rule", named),
+        ("deviate", deviate),
     )
+    lines = [f"{check.id} {check.title}: {check.summary}", ""]
+    for name, paragraphs in parts:
+        for position, text in enumerate(paragraphs):
+            first = f"  {'' if position else name:<10}"
+            lines += textwrap.wrap(text, 100, initial_indent=first, subsequent_indent=" " * 12, break_on_hyphens=False)
+    return "\n".join(lines)
