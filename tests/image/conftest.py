@@ -8,7 +8,6 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from lab import Lab, Missing
-from lab.builders import Kaniko
 
 CI = os.environ.get("CI") == "true"
 
@@ -62,7 +61,8 @@ def pytest_runtest_makereport(
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What is not executed on this machine is said aloud."""
     try:
-        Kaniko(None)
+        with Lab() as lab:
+            _ = lab.kaniko
     except Missing as missing:
         terminalreporter.write_line(f"NOT TESTED WITH KANIKO: {missing}")
     said = {

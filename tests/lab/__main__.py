@@ -40,12 +40,13 @@ def up(lab: Lab, _: argparse.Namespace) -> int:
 
 def status(lab: Lab, _: argparse.Namespace) -> int:
     print(f"cache: {lab.cache}")
+    print(f"containers: {lab.engine}")
     running = registry.running_shared(lab.runtime)
     print(f"registry: {'running at ' + running.address if running else 'not running'}")
     pid = builders.BuildKit.running(lab.runtime)
     print(f"buildkitd: {'running, process ' + str(pid) if pid else 'not running'}")
     try:
-        print(f"kaniko: {builders.Kaniko(None).executor}")
+        print(f"kaniko: {lab.kaniko.executor}")
     except Missing as missing:
         print(f"kaniko: {missing}")
     return 0

@@ -10,15 +10,17 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import install, registry
-from .system import LabError, Missing, lock, run, sha256, tail, write_atomically
+from .oci import Image
+from .system import LabError, Missing, cache_dir, lock, run, sha256, tail, write_atomically
 
 HOSTS = ("docker.io", "gcr.io", "ghcr.io")
 KEEP_BYTES = 20_000_000_000
+KANIKO_IMAGE = "ghcr.io/osscontainertools/kaniko:v1.28.3"
 
 
 @dataclass(frozen=True)
@@ -267,27 +269,45 @@ class Buildah:
         return name
 
 
+def kaniko_executor(pull: Callable[[str], Image]) -> Path:
+    """Kaniko's program: the one that KANIKO_EXECUTOR names, or that of the official image."""
+    if named := os.environ.get("KANIKO_EXECUTOR"):
+        if not os.access(named, os.X_OK):
+            raise Missing(f"no Kaniko executor: KANIKO_EXECUTOR={named} is not a program")
+        return Path(named)
+    directory = cache_dir() / "tools" / KANIKO_IMAGE.rsplit("/", 1)[1].replace(":", "-")
+    program = directory / "executor"
+    with lock(directory.with_suffix(".lock")):
+        if program.exists():
+            return program
+        try:
+            content = pull(KANIKO_IMAGE).read("/kaniko/executor")
+        except LabError:
+            raise Missing(
+                "no Kaniko executor: KANIKO_EXECUTOR is not set (the path of the program "
+                f"/kaniko/executor of the official image), and {KANIKO_IMAGE} cannot be pulled"
+            ) from None
+        directory.mkdir(parents=True, exist_ok=True)
+        new = program.with_suffix(".new")
+        new.write_bytes(content)
+        new.chmod(0o755)
+        os.replace(new, program)
+    return program
+
+
 class Kaniko:
     """Kaniko's executor, which expects a container of its own to run in.
 
-    `KANIKO_EXECUTOR` names the program. Its container is a chroot in a mount and
+    Its container is a chroot in a mount and
     process namespace: the executor unpacks base images into its root, and
     deletes what is not a mount.
     """
 
-    def __init__(self, mirror: str | None) -> None:
-        executor = os.environ.get("KANIKO_EXECUTOR", "")
-        if not executor:
-            raise Missing(
-                "no Kaniko executor: KANIKO_EXECUTOR is not set "
-                "(the path of the program /kaniko/executor of the official image)"
-            )
-        if not os.access(executor, os.X_OK):
-            raise Missing(f"no Kaniko executor: KANIKO_EXECUTOR={executor} is not a program")
+    def __init__(self, mirror: str | None, executor: Path) -> None:
         if os.geteuid() != 0:
             raise Missing("Kaniko needs root here, for its mount namespace")
         install.packages(["unshare"])
-        self.executor, self.mirror = Path(executor), mirror
+        self.executor, self.mirror = executor, mirror
 
     def flags(self) -> list[str]:
         """What makes the executor take its base images from the lab."""

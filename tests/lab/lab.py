@@ -76,7 +76,7 @@ class Lab:
         registry.stop_shared(self.runtime)
         shutil.rmtree(self._scratch(), ignore_errors=True)
         if "env" in self.__dict__:
-            runtime.clear(self.env)
+            runtime.clear(self.env, self.engine)
 
     def keep(self) -> None:
         """Leave the daemons running after `close`."""
@@ -125,9 +125,15 @@ class Lab:
     # Images
 
     @cached_property
+    def engine(self) -> str:
+        """The container engine that runs images: podman or docker."""
+        return runtime.choose()
+
+    @cached_property
     def env(self) -> dict[str, str]:
-        """The variables that make podman and buildah work in the lab."""
-        install.packages(["podman", "runc", "conmon", "skopeo", "/etc/containers/policy.json"])
+        """The variables that make the container engine, buildah and skopeo work in the lab."""
+        podman = ["podman", "runc", "conmon"] if self.engine == "podman" else []
+        install.packages([*podman, "skopeo", "/etc/containers/policy.json"])
         return runtime.configure(self.cache, self.runtime, self._mirror)
 
     @cached_property
@@ -149,7 +155,7 @@ class Lab:
     @cached_property
     def kaniko(self) -> builders.Kaniko:
         """Kaniko's executor; raises Missing, with the reason, where there is none."""
-        return builders.Kaniko(self._mirror)
+        return builders.Kaniko(self._mirror, builders.kaniko_executor(self.pull))
 
     def build(
         self,
@@ -191,7 +197,8 @@ class Lab:
         archive = self.work / f"{secrets.token_hex(6)}.tar"
         if builder == "buildah":
             ref = builders.Buildah(self.env).build(build, archive)
-            return Image(archive, load=lambda _: ref)
+            # podman finds it where buildah keeps it.
+            return Image(archive, load=self._load if self.engine != "podman" else lambda _: ref)
         if builder == "buildkit":
             self._buildkit.build(build, archive)
         elif builder == "kaniko":
@@ -221,20 +228,27 @@ class Lab:
         return dict(json.loads(text).get("config") or {})
 
     def _load(self, image: Image) -> str:
-        """Bring an image into podman's storage."""
+        """Bring an image into the engine's storage."""
         name = f"localhost/lab/image:{image.digest.removeprefix('sha256:')[:16]}"
+        what = f"loading an image into {self.engine}'s storage"
         with lock(self.runtime / "load.lock"):
             there = subprocess.run(
-                ["podman", "image", "exists", name], env={**os.environ, **self.env}, check=False
+                [self.engine, "image", "inspect", name],
+                env={**os.environ, **self.env},
+                capture_output=True,
+                check=False,
             )
-            if there.returncode:
-                copy = [
-                    "skopeo",
-                    "copy",
-                    f"oci-archive:{image.oci_archive}",
-                    f"containers-storage:{name}",
-                ]
-                run(copy, what="loading an image into podman's storage", env=self.env)
+            if there.returncode == 0:
+                return name
+            copy = ["skopeo", "copy", f"oci-archive:{image.oci_archive}"]
+            if self.engine == "podman":
+                run([*copy, f"containers-storage:{name}"], what=what, env=self.env)
+            else:
+                # Not every docker reads an OCI archive.
+                archive = self.work / f"{secrets.token_hex(6)}.tar"
+                run([*copy, f"docker-archive:{archive}:{name}"], what=what, env=self.env)
+                run(["docker", "load", f"--input={archive}"], what=what, env=self.env)
+                archive.unlink()
         return name
 
     # Containers
@@ -260,11 +274,12 @@ class Lab:
         capabilities, no-new-privileges. PORT is a free port, unless `env` sets
         it; a variable that is None there is not set at all. `ready` is the path
         that must answer before the block begins; None does not wait. `mounts`
-        are podman volumes, `options` further flags.
+        are volumes as the engine takes them, `options` further flags.
         """
         port = Port(self.runtime / "ports")
         name = f"lab-{secrets.token_hex(6)}"
         command = runtime.command(
+            self.engine,
             image if isinstance(image, str) else image.ref,
             name,
             args,
@@ -276,7 +291,7 @@ class Lab:
             entrypoint=entrypoint,
             options=options,
         )
-        container = Container(self.env, command, name, self.work, port)
+        container = Container(self.engine, self.env, command, name, self.work, port)
         try:
             if ready is not None:
                 container.wait_ready(ready)

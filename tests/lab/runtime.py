@@ -1,4 +1,4 @@
-"""Containers: podman with runc on the machine's own network."""
+"""Containers on the machine's own network: podman with runc, or docker with its daemon."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .system import LabError, run, tail, write_atomically
+from .system import LabError, Missing, run, tail, write_atomically
 
 POLL_SECONDS = 0.05
 # Not a limit that decides a test: a service that neither answers nor ends is a hang.
 HANG_SECONDS = 300
+ENGINES = ("podman", "docker")
 # Below the range that the kernel takes for outgoing connections.
 PORTS = range(20000, 30000)
 
@@ -70,7 +71,31 @@ runroot = "{home / "run"}"
     return variables
 
 
-def clear(env: Mapping[str, str]) -> None:
+def choose() -> str:
+    """The engine that runs containers; LAB_RUNTIME=podman|docker decides by hand.
+
+    podman, unless only docker is here, with a daemon that answers: podman can be
+    installed on Debian, a daemon is the machine's own affair.
+    """
+    chosen = os.environ.get("LAB_RUNTIME", "auto")
+    if chosen not in ("auto", *ENGINES):
+        raise LabError(f"LAB_RUNTIME: got {chosen!r}, want one of auto, {', '.join(ENGINES)}")
+    if chosen == "auto":
+        if shutil.which("podman") or not docker_answers():
+            return "podman"
+        return "docker"
+    if chosen == "docker" and not docker_answers():
+        raise Missing("LAB_RUNTIME=docker: no docker daemon answers (docker info)")
+    return chosen
+
+
+def docker_answers() -> bool:
+    if not shutil.which("docker"):
+        return False
+    return subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
+
+
+def clear(env: Mapping[str, str], engine_name: str) -> None:
     """Remove the lab's containers and images, and the layers that nobody used for some days."""
 
     def engine(*command: str) -> list[str]:
@@ -81,12 +106,13 @@ def clear(env: Mapping[str, str]) -> None:
 
     if shutil.which("buildah"):
         engine("buildah", "rm", "--all")
-    if containers := engine("podman", "ps", "--all", "--quiet", "--filter=name=^lab-"):
-        engine("podman", "rm", "--force", "--time=0", *containers)
+    if containers := engine(engine_name, "ps", "--all", "--quiet", "--filter=name=^lab-"):
+        engine(engine_name, "rm", "--force", *containers)
     names = "--format={{.Repository}}:{{.Tag}}"
-    if images := engine("podman", "images", names, "--filter=reference=localhost/lab/*"):
-        engine("podman", "rmi", "--force", *images)
-    engine("podman", "image", "prune", "--force", "--filter=until=72h")
+    if images := engine(engine_name, "images", names, "--filter=reference=localhost/lab/*"):
+        engine(engine_name, "rmi", "--force", *images)
+    if engine_name == "podman":  # docker's storage is not the lab's own
+        engine("podman", "image", "prune", "--force", "--filter=until=72h")
 
 
 class Port:
@@ -124,8 +150,15 @@ class Container:
     """A running container; `lab.run` makes it."""
 
     def __init__(
-        self, env: Mapping[str, str], command: Sequence[str], name: str, work: Path, port: Port
+        self,
+        engine: str,
+        env: Mapping[str, str],
+        command: Sequence[str],
+        name: str,
+        work: Path,
+        port: Port,
     ) -> None:
+        self.engine = engine
         self.name, self._env, self._port = name, {**os.environ, **env}, port
         self.port = port.number
         self.url = f"http://127.0.0.1:{self.port}"
@@ -157,10 +190,10 @@ class Container:
     @property
     def pid(self) -> int:
         """The process id of the container's first process on this machine."""
-        return int(self._podman("inspect", "--format={{.State.Pid}}", self.name).strip())
+        return int(self._engine("inspect", "--format={{.State.Pid}}", self.name).strip())
 
-    def _podman(self, *arguments: str) -> str:
-        return run(["podman", *arguments], what=f"podman {arguments[0]}", env=self._env)
+    def _engine(self, *arguments: str) -> str:
+        return run([self.engine, *arguments], what=f"{self.engine} {arguments[0]}", env=self._env)
 
     def wait_ready(self, path: str) -> None:
         """Until the path answers with 200, or the process ends."""
@@ -196,7 +229,7 @@ class Container:
 
     def signal(self, name: str) -> None:
         """Send a signal, such as TERM, to the container's first process."""
-        self._podman("kill", f"--signal={name}", self.name)
+        self._engine("kill", f"--signal={name}", self.name)
 
     def wait(self, seconds: float | None = HANG_SECONDS) -> int:
         """Wait for the end, without a limit if `seconds` is None; the exit code."""
@@ -210,7 +243,7 @@ class Container:
     def exec(self, *command: str) -> Finished:
         """Run a program inside the running container."""
         done = subprocess.run(
-            ["podman", "exec", self.name, *command],
+            [self.engine, "exec", self.name, *command],
             env=self._env,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -221,8 +254,9 @@ class Container:
         return Finished(done.returncode, done.stdout, done.stderr)
 
     def remove(self) -> None:
+        at_once = ["--time=0", "--ignore"] if self.engine == "podman" else []
         subprocess.run(
-            ["podman", "rm", "--force", "--time=0", "--ignore", self.name],
+            [self.engine, "rm", "--force", *at_once, self.name],
             env=self._env,
             capture_output=True,
             check=False,
@@ -235,6 +269,7 @@ class Container:
 
 
 def command(
+    engine: str,
     image: str,
     name: str,
     args: Sequence[str],
@@ -247,9 +282,11 @@ def command(
     entrypoint: str | None,
     options: Sequence[str],
 ) -> list[str]:
-    """The podman command line of a container."""
+    """The command line that runs a container."""
+    # podman puts writable mounts on /tmp and /run of a read-only root, docker does not.
+    sealed = ["--read-only", *(["--read-only-tmpfs=false"] if engine == "podman" else [])]
     return [
-        "podman",
+        engine,
         "run",
         f"--name={name}",
         "--network=host",
@@ -258,8 +295,7 @@ def command(
         # podman runs health checks by systemd timers, and complains where there is no systemd.
         "--no-healthcheck",
         *([f"--user={user}"] if user else []),
-        # Without the second flag podman puts writable mounts on /tmp and /run.
-        *(["--read-only", "--read-only-tmpfs=false"] if read_only else []),
+        *(sealed if read_only else []),
         *(["--cap-drop=all", "--security-opt=no-new-privileges"] if hardened else []),
         *(f"--volume={mount}" for mount in mounts),
         *(f"--env={key}={value}" for key, value in env.items() if value is not None),
