@@ -10,15 +10,17 @@ import os
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zlib
 from collections import defaultdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lab import Image
+from lab.oci import Layer, Tree, write_image
 from lab.system import LabError
 
-from .results import Results
+from .results import Results, digest
 from .run import Options, say
 from .subjects import Subject, Workshop, languages, subjects
 
@@ -26,6 +28,8 @@ SECTION = "images"
 # Sizes are compared as gzip packs them at its default level, whatever packed the base.
 LEVEL = 6
 SMALL = 16_384
+# Raise it when what is measured changes.
+METHOD = 2
 CHECKS = {
     "shells": "IMG-001",
     "package_managers": "IMG-002",
@@ -44,7 +48,7 @@ def measure(workshop: Workshop, results: Results, options: Options) -> None:
         if workshop.available(subject)
     ]
     for number, subject in enumerate(wanted, 1):
-        inputs = workshop.inputs(subject)
+        inputs = digest(workshop.inputs(subject), METHOD)
         row = results.row(SECTION, subject.name, inputs, options.again)
         if "measured" in row:
             continue
@@ -83,8 +87,8 @@ class _Packed(io.RawIOBase):
         return self.size
 
 
-def _opened(archive: tarfile.TarFile, members: dict[str, tarfile.TarInfo], digest: str) -> Any:
-    blob = archive.extractfile(members["blobs/" + digest.replace(":", "/")])
+def _opened(archive: tarfile.TarFile, members: dict[str, tarfile.TarInfo], name: str) -> Any:
+    blob = archive.extractfile(members["blobs/" + name.replace(":", "/")])
     assert blob is not None
     return gzip.open(blob)
 
@@ -94,8 +98,8 @@ def compressed(image: Image) -> list[int]:
     sizes = []
     with tarfile.open(image.oci_archive) as archive:
         members = {info.name.removeprefix("./"): info for info in archive}
-        for digest in image.layers:
-            with _opened(archive, members, digest) as plain:
+        for name in image.layers:
+            with _opened(archive, members, name) as plain:
                 sizes.append(_Packed(plain).end())
     return sizes
 
@@ -109,8 +113,8 @@ def contents(image: Image) -> dict[str, Any]:
     symbols: list[str] = []
     with tarfile.open(image.oci_archive) as archive:
         members = {info.name.removeprefix("./"): info for info in archive}
-        for digest in image.layers:
-            with _opened(archive, members, digest) as plain:
+        for name in image.layers:
+            with _opened(archive, members, name) as plain:
                 packed = _Packed(plain)
                 with tarfile.open(fileobj=packed, mode="r|") as layer:
                     for info in layer:
@@ -175,16 +179,17 @@ def programs(workshop: Workshop, subject: Subject, image: Image) -> dict[str, An
 
 
 def packages(image: Image) -> dict[str, int] | None:
-    """Packages by type as syft sees them in the archive, without a network."""
-    environment = os.environ | {
-        "SYFT_CHECK_FOR_APP_UPDATE": "false",
-        "TMPDIR": str(image.oci_archive.parent),
-    }
-    command: list[str | Path] = [
-        Path(sys.executable).parent / "syft", "scan", f"oci-archive:{image.oci_archive}",
-        "--output", "syft-json", "--quiet",
-    ]  # fmt: skip
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    """Packages by type as syft sees them in the image, without a network."""
+    environment = os.environ | {"SYFT_CHECK_FOR_APP_UPDATE": "false"}
+    with tempfile.TemporaryDirectory(dir=image.oci_archive.parent) as work:
+        with_directories(image, Path(work))
+        command = [
+            str(Path(sys.executable).parent / "syft"), "scan", f"oci-dir:{work}",
+            "--output", "syft-json", "--quiet",
+        ]  # fmt: skip
+        done = subprocess.run(
+            command, env=environment | {"TMPDIR": work}, capture_output=True, text=True, check=False
+        )
     if done.returncode:
         say(f"syft cannot scan it: {done.stderr.strip()[-300:]}")
         return None
@@ -192,6 +197,27 @@ def packages(image: Image) -> dict[str, int] | None:
     for artifact in json.loads(done.stdout)["artifacts"]:
         counts[artifact["type"]] += 1
     return dict(sorted(counts.items()))
+
+
+def with_directories(image: Image, layout: Path) -> None:
+    """Unpack the archive, with a first layer of the directories that no layer has.
+
+    syft finds distroless' list of packages only where its directory has an entry of its own.
+    """
+    with tarfile.open(image.oci_archive) as archive:
+        archive.extractall(layout, filter="data")
+    blobs = layout / "blobs/sha256"
+    known = image.files
+    with Tree() as tree:
+        for parent in sorted({str(up) for path in known for up in PurePosixPath(path).parents}):
+            if parent not in known:
+                tree.directory(parent)
+        layers = [(tree.write(blobs), "directories")]
+    named = zip(image.manifest["layers"], image.document["rootfs"]["diff_ids"], strict=True)
+    layers += [(Layer(one["digest"], plain, one["size"]), "") for one, plain in named]
+    index = write_image(blobs, layers, image.config, {}, image.document["architecture"])
+    (layout / "index.json").write_bytes((blobs / index.removeprefix("sha256:")).read_bytes())
+    (layout / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
 
 
 def base_size(workshop: Workshop, subject: Subject, image: Image) -> int:

@@ -72,6 +72,8 @@ def _images(figure: Figure, rows: dict[str, Any]) -> bool:
         [COLOURS.get(row["kind"], OTHERS) for row in shown], "Compressed, MB (logarithmic)",
     )  # fmt: skip
     axes.set_xscale("log")
+    axes.set_xlim(left=1)
+    axes.xaxis.set_major_formatter("{x:g}")
     return True
 
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -44,16 +44,15 @@ def digest(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def tree_digest(root: Path) -> str:
-    """A hash of every file below a directory, but for what git keeps."""
-    found = []
-    for path in sorted(root.rglob("*")):
-        if ".git" not in path.relative_to(root).parts and path.is_file():
-            name, data = path.relative_to(root).as_posix(), path.read_bytes()
-            if name == ".copier-answers.yml":
-                data = b"".join(line for line in data.splitlines() if line[:1] != b"_")
-            found.append([name, hashlib.sha256(data).hexdigest()])
-    return digest(found)
+def tree_digest(root: Path, skip: Collection[str] = (".git",)) -> str:
+    """A hash of every file below a directory, but for what is in some of its entries."""
+    return digest(
+        [
+            [path.relative_to(root).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest()]
+            for path in sorted(root.rglob("*"))
+            if path.is_file() and path.relative_to(root).parts[0] not in skip
+        ]
+    )
 
 
 class Results:

@@ -105,12 +105,13 @@ def test_a_busy_machine_is_noted(tmp_path: Path, load: float, shared: bool) -> N
 
 def test_inputs_change_with_the_service(tmp_path: Path) -> None:
     (tmp_path / "main.go").write_text("package main\n")
-    (tmp_path / ".copier-answers.yml").write_text("_src_path: /somewhere\nlanguage: go\n")
-    before = tree_digest(tmp_path)
-    (tmp_path / ".copier-answers.yml").write_text("_src_path: /elsewhere\nlanguage: go\n")
-    assert tree_digest(tmp_path) == before
+    (tmp_path / "ci").mkdir()
+    (tmp_path / "ci/engine.sh").write_text("#!/bin/sh\n")
+    before = tree_digest(tmp_path, subjects.NOT_BUILT)
+    (tmp_path / "ci/engine.sh").write_text("#!/bin/bash\n")
+    assert tree_digest(tmp_path, subjects.NOT_BUILT) == before
     (tmp_path / "main.go").write_text("package other\n")
-    assert tree_digest(tmp_path) != before
+    assert tree_digest(tmp_path, subjects.NOT_BUILT) != before
 
 
 # Targets
@@ -298,13 +299,16 @@ def test_the_pages_name_every_base_that_is_offered() -> None:
 # What is measured
 
 
-def small_image(tmp_path: Path) -> Image:
+STATUS = b"Package: tzdata\nVersion: 2026f-0\nArchitecture: all\nMaintainer: Debian\n"
+
+
+def small_image(tmp_path: Path, more: dict[str, bytes] | None = None) -> Image:
     """Two layers: a file that the second replaces, the same bytes under two names."""
     blobs = tmp_path / "blobs/sha256"
     layers = []
     for content in (
         {"app/a": b"a" * 20_000, "app/b": b"b" * 20_000, "app/c": b"b" * 20_000},
-        {"app/a": b"c" * 30_000},
+        {"app/a": b"c" * 30_000, **(more or {})},
     ):
         with Tree() as tree:
             for path, data in content.items():
@@ -330,6 +334,11 @@ def test_contents_of_an_image(tmp_path: Path) -> None:
     assert found["layers"] == images.compressed(image)
     # gzip at the same level in the lab, so the sizes are the registry's but for the header.
     assert found["compressed"] == pytest.approx(image.size, abs=40)
+
+
+def test_packages_are_found_below_directories_without_an_entry(tmp_path: Path) -> None:
+    image = small_image(tmp_path, {"var/lib/dpkg/status.d/tzdata": STATUS})
+    assert images.packages(image) == {"deb": 1}
 
 
 def elf(section_type: int, name: bytes) -> bytes:
