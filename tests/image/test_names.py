@@ -12,10 +12,11 @@ from rendering import COMBINATIONS, Render
 from toolchains import run, tail, toolchain
 
 LANGUAGES = {c["language"]: c for c in reversed(COMBINATIONS.values())}
-# Two letters, forty, a digit first, hyphens in a row; and one that the language reserves.
+# Two letters, forty, a digit first, hyphens in a row; and what the language reserves.
 NAMES = ["ab", "a23456789-b23456789-c23456789-d234567890", "3scale", "a--b"]
 RESERVED = {
-    "go": "testdata", "rust": "async", "java": "package", "python": "logging", "node": "fastify",
+    "go": ["testdata"], "rust": ["async", "server"], "java": ["package"],
+    "python": ["logging"], "node": ["fastify"],
 }  # fmt: skip
 
 
@@ -26,7 +27,7 @@ def test_names_compile(
 
     # The dependencies are the same under every name: compile them once.
     monkeypatch.setenv("CARGO_TARGET_DIR", str(tmp_path / "target"))
-    for name in [*NAMES, RESERVED[language]]:
+    for name in [*NAMES, *RESERVED[language]]:
         service = tmp_path / name
         shutil.copytree(render(**LANGUAGES[language], service_name=name), service, symlinks=True)
         result = run("make", "--no-print-directory", "fetch", "build", cwd=service,

@@ -87,7 +87,10 @@ REFUSED = {
         "registry.example.com:99999/a", "registry.example.com/a@sha256:00", "library/a",
         "registry.example.com/a\n",
     ],
-    "module_root": ["", "nodots", "https://example.com", "example.com/", "Example.com", "a.b/c d"],
+    "module_root": [
+        "", "nodots", "https://example.com", "example.com/", "Example.com", "a.b/c d",
+        "example.com/vendor", "example.com/a/con.git", "aux.example.com/a", "golang.org/x",
+    ],
     "language": ["cobol"],
     "runtime_base": ["alpine"],
     "ci": ["jenkins"],
@@ -131,6 +134,12 @@ def test_a_java_group_can_be_compiled(
     assert (tmp_path / "service/src/main/java" / group.replace(".", "/")).is_dir()
 
 
+def test_a_team_may_have_a_name_that_go_refuses(template_repository: Path, tmp_path: Path) -> None:
+    copy(template_repository, tmp_path / "service", owner="acme/vendor")
+    answers = yaml.safe_load((tmp_path / "service" / ".copier-answers.yml").read_text())
+    assert (answers["owner"], answers["module_root"]) == ("acme/vendor", "example.com")
+
+
 @pytest.mark.parametrize("name", EXTREMES)
 def test_extremes_are_accepted(name: str, template_repository: Path, tmp_path: Path) -> None:
     copy(template_repository, tmp_path / "service", **EXTREMES[name])
@@ -161,6 +170,7 @@ def test_every_computed_answer_is_guarded() -> None:
         ("v2", "go", "svc-v2", "SvcV2"),
         ("async", "rust", "svc-async", "SvcAsync"),
         ("hyper", "rust", "svc-hyper", "SvcHyper"),
+        ("env", "rust", "svc-env", "SvcEnv"),
         ("a--b", "rust", "a-b", "AB"),
         ("order-book", "java", "orderbook", "OrderBook"),
         ("package", "java", "svcpackage", "SvcPackage"),
@@ -176,21 +186,41 @@ def test_every_computed_answer_is_guarded() -> None:
 def test_names_are_safe_in_their_language(
     service_name: str, language: str, package: str, class_name: str
 ) -> None:
+    names = names_module()
+    assert names.package_name(service_name, language) == package
+    assert names.class_name(service_name, language) == class_name
+
+
+def names_module() -> Any:
     from jinja2 import FileSystemLoader, StrictUndefined
     from jinja2.sandbox import SandboxedEnvironment
     from jinja2_ansible_filters.core_filters import regex_replace, regex_search
 
     environment = SandboxedEnvironment(loader=FileSystemLoader(ROOT), undefined=StrictUndefined)
     environment.filters |= {"regex_search": regex_search, "regex_replace": regex_replace}
-    names = environment.get_template("partials/names.jinja").module
-    assert names.package_name(service_name, language) == package  # type: ignore[attr-defined]
-    assert names.class_name(service_name, language) == class_name  # type: ignore[attr-defined]
+    return environment.get_template("partials/names.jinja").module
+
+
+def reserved_in_rust() -> set[str]:
+    return set(names_module().reserved["rust"].split())
 
 
 def test_every_locked_crate_is_reserved() -> None:
     """A service with the name of a dependency's crate would not be found in the lock file."""
     crates = re.findall(r'^name = "([^"]+)"', (ROOT / "partials/rust/Cargo.lock").read_text(), re.M)
-    text = (ROOT / "partials/names.jinja").read_text(encoding="utf-8")
-    names = Environment().from_string(text[: text.index("%}") + 2])
-    reserved = set(names.module.reserved["rust"].split())  # type: ignore[attr-defined]
-    assert {name.replace("_", "-") for name in crates} <= reserved
+    assert {name.replace("_", "-") for name in crates} <= reserved_in_rust()
+
+
+def test_every_rust_module_is_reserved() -> None:
+    """`use server::server;` would make every later `server::` ambiguous."""
+    sources = (ROOT / "template" / "{{ rust }}" / "src").iterdir()
+    modules = {source.name.partition(".")[0].replace("_", "-") for source in sources}
+    assert modules - {"lib", "main"} <= reserved_in_rust()
+
+
+def test_no_go_service_has_the_path_of_a_dependency() -> None:
+    required = re.findall(
+        r"^\t(\S+) v", (ROOT / "template" / "{{ go }}" / "go.mod.jinja").read_text(), re.M
+    )
+    taken = [path for path in required if names_module().is_foreign_go_path(path)]
+    assert taken == required != []
