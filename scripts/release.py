@@ -24,6 +24,7 @@ from releases import (
     git,
     has_commit,
     has_notes,
+    has_upgrade_note,
     languages,
     parse_version,
     read_releases,
@@ -79,8 +80,14 @@ def check_version(root: Path, version: str, commit: str, widened: tuple[str, ...
 def release_head(root: Path, version: str, date: str) -> str:
     path = root / "CHANGELOG.md"
     text = path.read_text(encoding="utf-8")
-    if not has_notes(sections(text).get("Unreleased", "")):
+    notes = sections(text).get("Unreleased", "")
+    if not has_notes(notes):
         raise Refused("CHANGELOG.md has no notes under Unreleased; say what a service team sees")
+    if not has_upgrade_note(notes):
+        raise Refused(
+            'CHANGELOG.md has no "### Upgrading" under Unreleased; say what a team has to do to '
+            "come from an earlier release, or that it has nothing to do"
+        )
     heading = "## [Unreleased]\n"
     path.write_text(
         text.replace(heading, f"{heading}\n## [{version}] - {date}\n", 1), encoding="utf-8"

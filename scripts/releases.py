@@ -90,6 +90,10 @@ def has_notes(notes: str) -> bool:
     return bool(re.search(r"^[-*] \S", notes, re.MULTILINE))
 
 
+def has_upgrade_note(notes: str) -> bool:
+    return bool(re.search(r"^### Upgrading\n+[^#\s]", notes, re.MULTILINE))
+
+
 # The questions and files of a commit
 
 
@@ -140,13 +144,19 @@ def config_at(root: Path, revision: str) -> dict[str, Any]:
 
 
 def service_paths(root: Path, revision: str) -> dict[str, str]:
-    """Map the paths that updates manage to their class; names of answers stay as they are."""
+    """Map the paths that updates manage to their class; names of answers stay as they are.
+
+    A tree that no answer chooses is in no service.
+    """
+    choices = set().union(*offered(config_at(root, revision)).values())
     listed = git(root, "ls-tree", "-r", "--name-only", "-z", revision, "template").split("\0")
     ownership = yaml.safe_load(git(root, "show", f"{revision}:ownership.yml"))
     classes = {}
     for path in filter(None, listed):
         parts = Path(path).parts[1:]
         tree = re.fullmatch(r"\{\{ (\w+) \}\}", parts[0])
+        if tree and tree[1] not in choices:
+            continue
         inner = Path(*(parts[1:] if tree else parts)).as_posix().removesuffix(".jinja")
         name = f"{tree[1]}: {inner}" if tree else inner
         for owner in ("platform", "seeded"):
@@ -202,6 +212,37 @@ def changes(
             yield "major", f"{name} takes only certain values"
 
 
+SERVICE_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])")
+NAMES = "partials/names.jinja"
+
+
+def name_changes(root: Path, before: str, after: str) -> Iterator[tuple[Bump, str]]:
+    """Services that a release would call otherwise, in merged files only: their source is theirs.
+
+    Tried are the names that either commit treats in a way of its own.
+    """
+    texts = [git(root, "show", f"{revision}:{NAMES}") for revision in (before, after)]
+    if texts[0] == texts[1]:
+        return
+    environment = Environment(extensions=["jinja2_ansible_filters.AnsibleCoreFiltersExtension"])
+    old, new = (environment.from_string(text).module for text in texts)
+    had, has = (set(languages(config_at(root, revision))) for revision in (before, after))
+    for language in sorted(had & has):
+        words = {"orders", "a--b", "a-b", "3scale", "v2"}
+        for names in (old, new):
+            words |= set(names.reserved[language].split())  # type: ignore[attr-defined]
+        renamed = [
+            word
+            for word in sorted(filter(SERVICE_NAME.fullmatch, words))
+            for macro in ("package_name", "class_name")
+            if getattr(old, macro)(word, language).strip()
+            != getattr(new, macro)(word, language).strip()
+        ]
+        if renamed:
+            some = ", ".join(dict.fromkeys(renamed))
+            yield "major", f"{language} services of these names have another package: {some}"
+
+
 def file_changes(before: dict[str, str], after: dict[str, str]) -> Iterator[tuple[Bump, str]]:
     for path in sorted(before.keys() - after.keys()):
         if before[path] == "merged":
@@ -220,6 +261,7 @@ def all_changes(
 ) -> list[tuple[Bump, str]]:
     found = [
         *changes(config_at(root, before), config_at(root, after), widened),
+        *name_changes(root, before, after),
         *file_changes(service_paths(root, before), service_paths(root, after)),
     ]
     order = ("major", "minor", "patch")

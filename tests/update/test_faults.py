@@ -139,6 +139,14 @@ def test_an_answers_file_that_is_no_more_what_it_was(service: Path, edit: Edit, 
         assert (service / ".copier-answers.yml").exists()
 
 
+def test_a_rejected_hunk_is_a_conflict(service: Path, tmp_path: Path) -> None:
+    """As Copier leaves one with another setting, or a merge tool."""
+    copier = script(tmp_path / "copier", "echo more >> CODEOWNERS; echo hunk > CODEOWNERS.rej\n")
+    result = update(service, COPIER=copier)
+    assert result.returncode == 1
+    assert "have conflicts; resolve each one:\n  CODEOWNERS.rej\n" in result.stderr
+
+
 def test_no_repository(service: Path) -> None:
     shutil.rmtree(service / ".git")
     result = update(service)

@@ -94,6 +94,48 @@ def test_code_in_an_update_is_never_released() -> None:
         bump(_tasks=["true"])
 
 
+def test_a_service_that_would_be_renamed_is_named(checkout: Path) -> None:
+    """Its Dockerfile would name a package that its own source does not have."""
+    assert list(releases.name_changes(checkout, "HEAD^", "HEAD")) == []
+    substitute(releases.NAMES, "'go': 'aux ", "'go': 'aux ledger ")(checkout)
+    commit_all(checkout, "Reserve a name")
+    assert list(releases.name_changes(checkout, "HEAD^", "HEAD")) == [
+        ("major", "go services of these names have another package: ledger")
+    ]
+
+
+def test_only_trees_that_an_answer_chooses_are_in_services(checkout: Path) -> None:
+    write("template/{{ cobol }}/Makefile.jinja", "all:\n")(checkout)
+    write("template/{{ go }}/later.txt", "later\n")(checkout)
+    commit_all(checkout, "Grow trees")
+    assert list(
+        releases.file_changes(
+            releases.service_paths(checkout, "HEAD^"), releases.service_paths(checkout, "HEAD")
+        )
+    ) == [("minor", "go: later.txt is new")]
+
+
+def test_make_release_tests_first() -> None:
+    """Unless a person names the commit that CI has tested, or one of the past."""
+
+    def commands(*arguments: str) -> str:
+        result = subprocess.run(
+            ["make", "--dry-run", "--directory", ROOT, "release", "VERSION=9.9.9", *arguments],
+            capture_output=True, text=True,
+        )  # fmt: skip
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    before, script, after = commands().partition("scripts/release.py 9.9.9 --tested HEAD")
+    assert "pytest" in before
+    assert script
+    assert "pytest" not in after
+    named = commands("TESTED=abc", "WIDENED=owner")
+    assert "pytest" not in named
+    assert "--tested abc" in named
+    assert "--widened owner" in named
+
+
 @pytest.mark.parametrize(
     ("last", "kind", "expected"),
     [
@@ -114,6 +156,9 @@ def test_files_that_leave_and_arrive() -> None:
         ("minor", "ci/b was removed"),
         ("minor", "new is new"),
     ]
+
+
+NOTES = "- Another rule.\n\n### Upgrading\n\nNothing to do."
 
 
 @pytest.fixture
@@ -137,7 +182,7 @@ def checkout(history: History, tmp_path: Path) -> Path:
     subprocess.run(
         [sys.executable, ROOT / "scripts/lock.py", "--root", repository], check=True
     )  # fmt: skip
-    substitute("CHANGELOG.md", r"\[Unreleased\]\n", "[Unreleased]\n\n- Another rule.\n")(repository)
+    substitute("CHANGELOG.md", r"\[Unreleased\]\n", f"[Unreleased]\n\n{NOTES}\n")(repository)
     commit_all(repository, "Add a rule")
     return repository
 
@@ -159,7 +204,7 @@ def test_a_release_is_dated_tagged_and_recorded(checkout: Path) -> None:
     assert (recorded.version, recorded.commit) == ("1.0.1", commit)
     notes = releases.sections(git(checkout, "show", f"{commit}:CHANGELOG.md"))
     assert notes["Unreleased"] == ""
-    assert notes["1.0.1"] == "- Another rule."
+    assert notes["1.0.1"] == NOTES
     assert git(checkout, "status", "--porcelain") == ""
     # Nothing new, so no other release.
     head = git(checkout, "rev-parse", "HEAD").strip()
@@ -196,6 +241,9 @@ def test_what_is_refused(checkout: Path) -> None:
     assert "not a version" in refusal("v1.1")
     assert "tests have not passed" in refusal("1.0.1")
     assert "tests have not passed" in refusal("1.0.1", "--tested", "HEAD^")
+    substitute("CHANGELOG.md", "Nothing to do.\n", "")(checkout)
+    head = commit_all(checkout, "Say nothing")
+    assert 'no "### Upgrading"' in refusal("1.0.1", "--tested", head)
     assert "need at least 1.0.1, not 1.0.0" in refusal("1.0.0", "--tested", head)
     append("template/ci/engine.sh", "# edited\n")(checkout)
     assert "uncommitted changes" in refusal("1.0.1", "--tested", head)
@@ -229,12 +277,23 @@ def test_the_blast_radius_is_the_diff_of_an_update(history: History, tmp_path: P
     assert "every service" in page
 
 
-def changes_without_notes(root: Path, last: str) -> str:
-    """What of a render changed since a release, when the change log does not say so."""
-    notes = releases.sections((root / "CHANGELOG.md").read_text(encoding="utf-8"))
-    if releases.has_notes(notes.get("Unreleased", "")):
+def changes_without_notes(root: Path, base: str) -> str:
+    """What of a render changed since a commit, when the change log has no new note."""
+    now = releases.sections((root / "CHANGELOG.md").read_text(encoding="utf-8"))["Unreleased"]
+    then = releases.sections(git(root, "show", f"{base}:CHANGELOG.md"))["Unreleased"]
+    if releases.has_notes(now) and now != then:
         return ""
-    return git(root, "diff", "--stat", last, "--", "copier.yml", "partials", "template")
+    return git(root, "diff", "--stat", base, "--", "copier.yml", "partials", "template")
+
+
+def branched_off(root: Path) -> str:
+    """The commit of the remote's main branch that HEAD goes on from, if it goes on."""
+    for branch in ("origin/HEAD", "origin/main"):
+        command = ["git", "-C", str(root), "merge-base", "HEAD", branch]
+        base = subprocess.run(command, capture_output=True, text=True).stdout.strip()
+        if base and base != git(root, "rev-parse", "HEAD").strip():
+            return base
+    return ""
 
 
 @pytest.mark.skipif(not RELEASES, reason="there is no release yet")
@@ -243,8 +302,10 @@ def test_a_changed_render_has_a_note() -> None:
     if not releases.has_commit(ROOT, last):
         assert git(ROOT, "rev-parse", "--is-shallow-repository").strip() == "true"
         pytest.skip("this clone is shallow and has no commit of the last release")
-    changed = changes_without_notes(ROOT, last)
-    assert changed == "", f"say in CHANGELOG.md, under Unreleased, what this changes:\n{changed}"
+    # Since the last release, and in this branch for itself.
+    for base in filter(None, (last, branched_off(ROOT))):
+        changed = changes_without_notes(ROOT, base)
+        assert changed == "", f"say in CHANGELOG.md, under Unreleased, what changes:\n{changed}"
 
 
 def test_a_changed_render_without_a_note_is_found(checkout: Path) -> None:
@@ -252,6 +313,45 @@ def test_a_changed_render_without_a_note_is_found(checkout: Path) -> None:
     assert changes_without_notes(checkout, last) == ""
     substitute("CHANGELOG.md", "- Another rule.\n", "")(checkout)
     assert "containerization.md" in changes_without_notes(checkout, last)
+
+
+def test_a_branch_cannot_hide_behind_the_note_of_another_change(
+    checkout: Path, tmp_path: Path
+) -> None:
+    git(tmp_path, "clone", "--quiet", str(checkout), "branch")
+    branch = tmp_path / "branch"
+    assert branched_off(branch) == ""
+    append("template/specs/guidelines/containerization.md", "\nA third rule.\n")(branch)
+    commit_all(branch, "Add a third rule")
+    base = branched_off(branch)
+    assert base == git(checkout, "rev-parse", "HEAD").strip()
+    assert "containerization.md" in changes_without_notes(branch, base)
+    substitute("CHANGELOG.md", "- Another rule.", "- Another rule.\n- A third rule.")(branch)
+    assert changes_without_notes(branch, base) == ""
+
+
+def rewritten_notes(root: Path) -> list[str]:
+    """The releases whose notes are not those that they were made with."""
+    now = releases.sections((root / "CHANGELOG.md").read_text(encoding="utf-8"))
+    found = []
+    for one in releases.read_releases(root):
+        if releases.has_commit(root, one.commit):
+            then = releases.sections(git(root, "show", f"{one.commit}:CHANGELOG.md"))
+            # A commit of the past that became a release had them under Unreleased.
+            if now[one.version] != then.get(one.version, then["Unreleased"]):
+                found.append(one.version)
+    return found
+
+
+def test_notes_stay_as_they_were_released() -> None:
+    """A rebase puts a note below the heading of a release that was made meanwhile."""
+    assert rewritten_notes(ROOT) == []
+
+
+def test_a_note_in_the_wrong_place_is_found(checkout: Path) -> None:
+    assert rewritten_notes(checkout) == []
+    substitute("CHANGELOG.md", "- One.", "- One.\n- Another one.")(checkout)
+    assert rewritten_notes(checkout) == ["1.0.0"]
 
 
 def test_recorded_releases_are_in_order_and_have_notes() -> None:
