@@ -25,7 +25,9 @@ def schema(*files: Any, of: str = "gitlab-ci") -> subprocess.CompletedProcess[st
 
 def test_the_files_meet_gitlabs_schema(render: Render) -> None:
     service = render(ci="gitlab")
-    done = schema(service / ".gitlab-ci.yml", service / "ci" / "gitlab" / "pipeline.yml")
+    files = sorted((service / "ci" / "gitlab").glob("*.yml"))
+    assert files
+    done = schema(service / ".gitlab-ci.yml", *files)
     assert done.returncode == 0, done.stdout
 
 

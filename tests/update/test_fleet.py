@@ -137,6 +137,15 @@ def test_renovate_knows_the_configuration() -> None:
 
 
 def test_renovate_leaves_the_platform_files_alone() -> None:
+    """By ignorePaths, and by a rule where a manager follows an include past them."""
+    off = [
+        pattern
+        for rule in RENOVATE["packageRules"]
+        if rule.get("enabled") is False
+        and rule.keys() <= {"description", "matchFileNames", "enabled"}
+        for pattern in rule["matchFileNames"]
+    ]
+    assert "ci/gitlab/**" in off
     for pattern in chain.from_iterable(OWNERSHIP["platform"].values()):
         path = pattern.strip("/").replace("*", "x") + ("/x" if pattern.endswith("/") else "")
         assert any(fnmatch(path, ignored) for ignored in RENOVATE["ignorePaths"]), pattern
