@@ -29,6 +29,9 @@ BEFORE = "v1000.0.0"
 AFTER = "v1000.1.0"
 COPIER = f"{sys.executable} -W ignore -m copier"
 LANGUAGES = sorted({combination["language"] for combination in COMBINATIONS.values()})
+CI = list(
+    yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))["ci"]["choices"].values()
+)
 OWNERSHIP: dict[str, Any] = yaml.safe_load((ROOT / "ownership.yml").read_text(encoding="utf-8"))
 RELEASES: list[dict[str, Any]] = yaml.safe_load((ROOT / "releases.yml").read_text())["releases"]
 
@@ -115,6 +118,9 @@ def second_release() -> list[Edit]:
         append("template/CODEOWNERS.jinja", "/image/ @{{ owner }}\n"),
         append("template/ci/update.sh", "# A script that is replaced while it runs.\n" * 200),
         substitute("partials/image.mk", "## Build the release image", "## Build the image"),
+        append("template/{{ gitlab }}/ci/gitlab/pipeline.yml", "\n# A later job.\n"),
+        substitute("template/{{ gitlab }}/.gitlab-ci.yml.jinja", "  IMAGE_REPOSITORY",
+                   '  GIT_DEPTH: "50"\n  IMAGE_REPOSITORY'),
         append("copier.yml",
                "\ntier:\n  type: str\n  help: Which tier is it in?\n  default: standard\n"),
         append("template/README.md.jinja", "\nTier: {{ tier }}.\n"),

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from difflib import SequenceMatcher
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import yaml
 from history import (
     ADDED_RECORD,
     AFTER,
     BEFORE,
+    CI,
     GUIDELINE,
     LANGUAGES,
+    PLATFORM,
     RELEASES,
     REMOVED_PLATFORM,
     SUPERSEDED_RECORD,
     Edit,
     History,
     append,
-    content,
     differences,
     edited_platform_files,
     remove,
@@ -30,6 +33,7 @@ from history import (
 
 from rendering import COMBINATIONS, git
 
+DELETED_RECORD = "specs/ADRs/ADR-004-unprivileged-image-builds-with-kaniko.md"
 OWN_RECORD = "specs/ADRs/service/SVC-0001-our-decision.md"
 
 
@@ -60,6 +64,7 @@ def lived_in(language: str) -> list[Edit]:
         write("docs/notes.md", "Our notes.\n"),
         substitute("image/Dockerfile", "EXPOSE 8080", "EXPOSE 8080 9090"),
         append("Makefile", "\n.PHONY: deploy\ndeploy: ## Deploy it\n\tkubectl apply -f k8s\n"),
+        append(".gitlab-ci.yml", "\nsmoke-test:\n  extends: .in-ci-image\n"),
         append(".gitignore", "/tmp/\n"),
         substitute("README.md", "## Try it", "## Try it now"),
         remove("CODEOWNERS"),
@@ -95,13 +100,15 @@ def test_edits_deletions_and_additions_survive(
     assert result.returncode == 0, result.stderr
     assert seeded_files(service, language) == seeded
     assert differences(service, history.fresh(AFTER, **answers), language) == {
-        "docs/notes.md", "image/Dockerfile", "Makefile", ".gitignore", "README.md", "CODEOWNERS",
+        "docs/notes.md", "image/Dockerfile", "Makefile", ".gitignore", ".gitlab-ci.yml",
+        "README.md", "CODEOWNERS",
     }  # fmt: skip
     assert not (service / "CODEOWNERS").exists()
     for path, ours, theirs in (
         ("image/Dockerfile", "EXPOSE 8080 9090", "--interval=17s"),
         ("Makefile", "kubectl apply", "## Build the image\n"),
         ("README.md", "## Try it now", "Tier: standard."),
+        (".gitlab-ci.yml", "smoke-test:", "GIT_DEPTH"),
     ):
         text = (service / path).read_text(encoding="utf-8")
         assert ours in text, path
@@ -117,26 +124,31 @@ def test_conflicts_are_named(language: str, history: History, tmp_path: Path) ->
         tmp_path / "service", BEFORE,
         substitute("image/Dockerfile", r"--interval=\d+s", "--interval=19s"),
         write(".hadolint.yaml", "ignored: [DL3008]\n"),
+        substitute(".gitlab-ci.yml", "  IMAGE_REPOSITORY", '  OURS: "1"\n  IMAGE_REPOSITORY'),
         append(".editorconfig", "\n[*.sql]\nindent_size = 4\n"),
         append(GUIDELINE, "\nOur own rule.\n"),
         append(REMOVED_PLATFORM, "\nOur own remark.\n"),
         substitute("specs/ADRs/ADR-003-minimal-multi-stage-runtime-images.md", "Accepted", "Ours"),
+        remove(DELETED_RECORD),
         **answers,
     )  # fmt: skip
     seeded = seeded_files(service, language)
     result = update(service)
     assert result.returncode == 1
     named = {line.strip() for line in result.stderr.splitlines() if line.startswith("  ")}
-    conflicts = {"image/Dockerfile", ".hadolint.yaml", GUIDELINE}
+    conflicts = {"image/Dockerfile", ".hadolint.yaml", ".gitlab-ci.yml", GUIDELINE}
     removed = {".editorconfig", REMOVED_PLATFORM}
-    edited = {GUIDELINE, "specs/ADRs/ADR-003-minimal-multi-stage-runtime-images.md"}
+    edited = {
+        GUIDELINE, DELETED_RECORD, "specs/ADRs/ADR-003-minimal-multi-stage-runtime-images.md",
+    }  # fmt: skip
     assert conflicts | removed | edited <= named
     assert set(git(service, "diff", "--name-only", "--diff-filter=U").split()) == conflicts
-    for path in removed:
+    for path in {*removed, DELETED_RECORD}:
         assert not (service / path).exists()
     for path, ours, theirs in (
         ("image/Dockerfile", "--interval=19s", "--interval=17s"),
         (".hadolint.yaml", "DL3008", "ignored: []"),
+        (".gitlab-ci.yml", "OURS", "GIT_DEPTH"),
         (GUIDELINE, "Our own rule.", "BLD-99"),
     ):
         text = (service / path).read_text(encoding="utf-8")
@@ -162,6 +174,10 @@ SWITCHES = [
             for one, other in pairwise(COMBINATIONS.values())
             if one["language"] == other["language"]
         ),
+        *(  # every pipeline to the next one
+            ({"language": "go", "ci": one}, {"language": "go", "ci": other})
+            for one, other in pairwise([*CI, CI[0]])
+        ),
     ]
 ]  # fmt: skip
 
@@ -184,31 +200,111 @@ def test_a_switched_answer(
     assert {path for path in different if path not in seeded} == set()
 
 
-@pytest.mark.parametrize(
+# From the releases that were made
+
+
+def answers_of(service: Path) -> dict[str, str]:
+    recorded = yaml.safe_load((service / ".copier-answers.yml").read_text(encoding="utf-8"))
+    return {name: value for name, value in recorded.items() if not name.startswith("_")}
+
+
+def edit_where_it_will_change(old: Path, new: Path, path: str) -> Edit:
+    """Edit the first line of a file that another version has otherwise."""
+    before, after = ((root / path).read_text("utf-8").splitlines(True) for root in (old, new))
+    codes = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
+    kind, line, *_ = next(code for code in codes if code[0] != "equal")
+    edited = [*before[:line], "# ours\n", *before[line + (kind != "insert") :]]
+    return write(path, "".join(edited))
+
+
+RECORDED = pytest.mark.parametrize(
     ("tag", "language"),
-    [(f"v{release['version']}", language) for release in RELEASES
-     for language in release["languages"]],
-)  # fmt: skip
-def test_from_a_recorded_release(tag: str, language: str, history: History, tmp_path: Path) -> None:
-    """What the team did survives or is reported; the rest is what a fresh service has."""
+    [
+        (f"v{release['version']}", language)
+        for release in RELEASES
+        for language in release["languages"]
+    ],
+)
+
+
+@RECORDED
+def test_an_untouched_service_of_a_release(
+    tag: str, language: str, history: History, tmp_path: Path
+) -> None:
     history.need(tag)
-    edits = [
-        edit_seeded(language),
-        write(OWN_RECORD, "# SVC-0001: Our decision\n"),
-        append("Makefile", "\n.PHONY: deploy\ndeploy: ## Deploy it\n\tkubectl apply -f k8s\n"),
-        append("README.md", "\n## Ours\n"),
-        remove("CODEOWNERS"),
-    ]
-    service = history.service(tmp_path / "service", tag, *edits, language=language)
+    service = history.service(tmp_path / "service", tag, language=language)
+    answers = answers_of(service)
     seeded = seeded_files(service, language)
     result = update(service, VERSION=BEFORE)
-    reported = {line.strip() for line in result.stderr.splitlines() if line.startswith("  ")}
-    assert result.returncode == (1 if "conflicts" in result.stderr else 0), result.stderr
+    assert result.returncode == 0, result.stderr
+    assert differences(service, history.fresh(BEFORE, **answers), language) == set()
+    # A choice that is another one's default today is still this service's answer.
+    assert answers.items() <= answers_of(service).items()
+    assert seeded_files(service, language) == seeded
+    assert edited_platform_files(service) == set()
+
+
+@RECORDED
+def test_edits_since_a_release(tag: str, language: str, history: History, tmp_path: Path) -> None:
+    """Every merged file is edited: in a line that the release changes where there is one, at
+    its end otherwise. The first comes out as a conflict, the second is merged."""
+    history.need(tag)
+    old = history.fresh(tag, language=language)
+    new = history.fresh(BEFORE, **answers_of(old))
+    changed = {
+        path
+        for path in differences(old, new, language)
+        if (old / path).is_file() and not PLATFORM.match_file(path)
+    } - {".copier-answers.yml", "CODEOWNERS"}
+    merged = {"Makefile", "README.md", ".gitignore", ".dockerignore"} - changed
+    service = history.service(
+        tmp_path / "service", tag,
+        edit_seeded(language),
+        write(OWN_RECORD, "# SVC-0001: Our decision\n"),
+        write("docs/notes.md", "Our notes.\n"),
+        remove("CODEOWNERS"),
+        *(edit_where_it_will_change(old, new, path) for path in changed if (new / path).exists()),
+        *(append(path, "# ours\n") for path in changed if not (new / path).exists()),
+        *(append(path, "\n# ours\n") for path in merged),
+        language=language,
+    )  # fmt: skip
+    seeded = seeded_files(service, language)
+    result = update(service, VERSION=BEFORE)
+    assert result.returncode == bool(changed), result.stderr
+    named = {line.strip() for line in result.stderr.splitlines() if line.startswith("  ")}
+    assert changed <= named
+    assert set(git(service, "diff", "--name-only", "--diff-filter=U").split()) == {
+        path for path in changed if (new / path).exists()
+    }
+    for path in merged | {path for path in changed if (new / path).exists()}:
+        assert "# ours\n" in (service / path).read_text(encoding="utf-8"), path
     assert seeded_files(service, language) == seeded
     assert edited_platform_files(service) == set()
     assert not (service / "CODEOWNERS").exists()
-    assert "kubectl apply" in (service / "Makefile").read_text(encoding="utf-8")
-    assert "## Ours" in (service / "README.md").read_text(encoding="utf-8")
-    different = differences(service, history.fresh(BEFORE, language=language), language)
-    assert different - reported <= {"Makefile", "README.md", "CODEOWNERS"}
-    assert content(service / ".copier-answers.yml")
+    assert (service / "docs/notes.md").exists()
+    assert differences(service, new, language) == {
+        *merged, "CODEOWNERS", "docs/notes.md", *(p for p in changed if (new / p).exists()),
+    }  # fmt: skip
+
+
+@RECORDED
+def test_switched_answers_since_a_release(
+    tag: str, language: str, history: History, tmp_path: Path
+) -> None:
+    """Another language, its last base and another pipeline, all on the way from a release."""
+    history.need(tag)
+    service = history.service(
+        tmp_path / "service", tag, write(OWN_RECORD, "# SVC-0001: Our decision\n"),
+        language=language,
+    )  # fmt: skip
+    other = LANGUAGES[LANGUAGES.index(language) - 1]
+    base = [c["runtime_base"] for c in COMBINATIONS.values() if c["language"] == other][-1]
+    ci = next(choice for choice in CI if choice != answers_of(service)["ci"])
+    seeded = seeded_files(service, language, other)
+    result = update(service, VERSION=BEFORE, DATA=f"language={other} runtime_base={base} ci={ci}")
+    assert result.returncode == 0, result.stderr
+    assert seeded_files(service, language, other) == seeded
+    answers = answers_of(service)
+    assert (answers["language"], answers["runtime_base"], answers["ci"]) == (other, base, ci)
+    different = differences(service, history.fresh(BEFORE, **answers), other)
+    assert different - seeded.keys() == set()
