@@ -20,6 +20,10 @@ RESERVED = {
 }  # fmt: skip
 
 
+# Java's lint compiles the tests as well, and a long name could break a line of its formatter.
+VERBS = {"java": ["lint"]}
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_names_compile(
     language: str, render: Render, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -30,8 +34,8 @@ def test_names_compile(
     for name in [*NAMES, *RESERVED[language]]:
         service = tmp_path / name
         shutil.copytree(render(**LANGUAGES[language], service_name=name), service, symlinks=True)
-        result = run("make", "--no-print-directory", "fetch", "build", cwd=service,
-                     env=toolchain(language))  # fmt: skip
+        verbs = VERBS.get(language, ["fetch", "build"])
+        result = run("make", "--no-print-directory", *verbs, cwd=service, env=toolchain(language))
         assert result.returncode == 0, f"{name}:\n{tail(result)}"
         answers = yaml.safe_load((service / ".copier-answers.yml").read_text())
         assert answers["service_name"] == name
