@@ -92,11 +92,12 @@ def glibc(directory: Path) -> list[str]:
     """Mounts that lend glibc to a runtime of the Alpine stand-in's JDK."""
     libraries = "usr/lib/x86_64-linux-gnu"
     if not directory.exists():
-        names = ["libc6", "libgcc-s1", "libstdc++6", "zlib1g"]
+        names = ["libc6", "libc-bin", "libgcc-s1", "libstdc++6", "zlib1g"]
         debian.unpack(debian.download(names).values(), directory)
     loader = "ld-linux-x86-64.so.2"
     return [
         f"{directory}/{libraries}:/{libraries}:ro",
+        f"{directory}/usr/lib/locale:/usr/lib/locale:ro",
         f"{directory}/{libraries}/{loader}:/lib64/{loader}:ro",
     ]
 
