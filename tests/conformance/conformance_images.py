@@ -20,6 +20,7 @@ PRIVATE_KEY = (
     b"MC4CAQAwBQYDK2VwBCIEIJ+DYvh6SEqVTm50DFtMDoQi\n"
     b"-----END PRIVATE KEY-----\n"
 )
+PKCS12 = b"\x30\x82\x04\x00" + bytes.fromhex("060b2a864886f70d010c0a0102") + bytes(64)
 LOADER = "/lib64/ld-linux-x86-64.so.2"
 LABELS = {
     f"org.opencontainers.image.{name}": value
@@ -47,6 +48,16 @@ def elf(content: bytes = b"", interpreter: str = "") -> bytes:
 
 
 BUSYBOX = elf(b"\0BusyBox is a multi-call binary that combines many common Unix\0")
+
+
+def java_keystore(*kinds: str) -> bytes:
+    """A JKS file, as far as a reader of entries can tell."""
+    entries = b""
+    for kind in kinds:
+        alias = struct.pack(">H", 4) + b"name" + bytes(8)
+        certificate = struct.pack(">H", 5) + b"X.509" + struct.pack(">I", 300) + bytes(300)
+        entries += struct.pack(">I", {"key": 1, "certificate": 2}[kind]) + alias + certificate
+    return b"\xfe\xed\xfe\xed" + struct.pack(">II", 2, len(kinds)) + entries + bytes(20)
 
 
 @dataclass

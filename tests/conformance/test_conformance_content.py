@@ -16,6 +16,7 @@ from conformance_images import (
     elf,
     file,
     hardlink,
+    java_keystore,
     opaque,
     program,
     release,
@@ -23,7 +24,7 @@ from conformance_images import (
     twin,
     whiteout,
 )
-from conformance_tool import Answer, run
+from conformance_tool import TEMPLATE, Answer, run
 
 
 def check(tmp_path: Path, spec: Spec, language: str = "go") -> Answer:
@@ -133,6 +134,9 @@ def test_deleted_secret_is_still_in_its_layer(tmp_path: Path) -> None:
 
 # Names and content
 
+# A program may carry scripts in it: completions, templates, test data.
+SCRIPTS = b"".join(path.read_bytes() for path in sorted((TEMPLATE / "ci").glob("*.sh")))
+
 
 @pytest.mark.parametrize(
     "item",
@@ -166,6 +170,16 @@ def test_deleted_secret_is_still_in_its_layer(tmp_path: Path) -> None:
         file("app/config.json", '{"auth": "none"}'),
         file("app/settings.xml", "<settings><password>${env.PASSWORD}</password></settings>"),
         file("etc/pip.conf", "[global]\nindex-url = https://pypi.example.com/simple\n"),
+        file("app/lib/python3.13/site-packages/twisted/test/server.pem", PRIVATE_KEY),
+        file("app/node_modules/public-encrypt/test/rsa.1024.priv", PRIVATE_KEY),
+        file("app/node_modules/semver/bin/semver.js", "#!/usr/bin/env node\n", 0o755),
+        file("app/bin/uvicorn", "#!/app/bin/python\nfrom uvicorn import main\n", 0o755),
+        file("app/truststore.jks", java_keystore("certificate", "certificate")),
+        file("app/truststore.p12", b"\x30\x82\x04\x00" + bytes(64)),
+        program("opt/java/lib/jspawnhelper", b"This command is not for general use"),
+        symlink("opt/java/legal/java.sql/LICENSE", "../java.base/LICENSE"),
+        program("app/with-testdata", SCRIPTS),
+        program("app/linter", b"FROM fedora\0dnf\0libdnf\0microdnf install\0"),
     ],
     ids=lambda item: item.path,
 )
@@ -184,6 +198,11 @@ def test_harmless(tmp_path: Path, item: Item) -> None:
         "JAVA_TOOL_OPTIONS=-Xmx64m",
         "PASSWORD=${PASSWORD}",
         "PROXY=http://proxy.example.com:3128",
+        "TOKEN_ISSUER=https://login.example.com",
+        "ACCESS_TOKEN_LIFETIME=15m",
+        "SECRETS_BACKEND=vault",
+        "PASSWORD_ENCODER=bcrypt",
+        "API_KEY_ID=payments-2026",
     ],
 )
 def test_harmless_variables(tmp_path: Path, entry: str) -> None:
@@ -303,6 +322,37 @@ def test_start_command_through_links_and_path(tmp_path: Path) -> None:
         assert check(tmp_path, spec).ids == set(), start
     spec.config.update(Entrypoint=["run"], Env=["PATH=/none:/app/current"], Healthcheck=None)
     assert check(tmp_path, spec).ids == set()
+
+
+def test_a_script_as_start_command(tmp_path: Path) -> None:
+    """Copied in by mistake it is dead weight; started, it is a container that does not start."""
+    spec = release().add(file("app/run.sh", "#!/bin/sh\nexec /app/payments\n", 0o755))
+    assert check(tmp_path, spec).ids == set()
+    spec.config["Entrypoint"] = ["/app/run.sh"]
+    (finding,) = check(tmp_path, spec).report["findings"]
+    assert (finding["check"], finding["message"], finding["fix"]) == (
+        "IMG-007",
+        "the start command needs /bin/sh, which is not in the image",
+        "start the program itself, without a script around it",
+    )
+
+
+@pytest.mark.parametrize(
+    ("shebang", "expected"),
+    [("#!/app/bin/python", set()), ("#!/usr/bin/env python3", {"IMG-007"})],
+)
+def test_a_console_script_as_start_command(
+    tmp_path: Path, shebang: str, expected: set[str]
+) -> None:
+    python = [
+        program("usr/bin/python3.13", b"Py_BytesMain"),
+        directory("app/bin/"),
+        symlink("app/bin/python", "/usr/bin/python3.13"),
+        file("app/bin/payments", f"{shebang}\nimport payments\n", 0o755),
+    ]
+    spec = release().add(*python)
+    spec.config.update(Entrypoint=["/app/bin/payments"], Healthcheck=None)
+    assert check(tmp_path, spec, "python").ids == expected
 
 
 def test_dynamic_program_with_its_loader(tmp_path: Path) -> None:

@@ -11,12 +11,14 @@ import pytest
 from conformance.registry import CHECKS
 from conformance_images import (
     BUSYBOX,
+    PKCS12,
     PRIVATE_KEY,
     Spec,
     directory,
     docker_archive,
     elf,
     file,
+    java_keystore,
     program,
     release,
     symlink,
@@ -78,6 +80,12 @@ IMAGE: dict[str, list[ImagePlant]] = {
         lambda spec: spec.add(
             file("usr/lib/python3.13/ensurepip/_bundled/pip-25.0-py3-none-any.whl")
         ),
+        lambda spec: spec.add(
+            file("app/site-packages/virtualenv/seed/wheels/embed/pip-25.3-py3-none-any.whl")
+        ),
+        lambda spec: spec.add(program("usr/bin/microdnf-real", b"\0libdnf.so.2\0")),
+        lambda spec: spec.add(file("app/bin/pipenv", "#!/app/bin/python\n", 0o755)),
+        lambda spec: spec.add(file("app/node_modules/.pnpm/npm@11/node_modules/npm/package.json")),
         lambda spec: spec.add(file("usr/local/lib/node_modules/npm/package.json", "{}")),
         lambda spec: spec.add(file("usr/lib/node_modules/corepack/package.json", "{}")),
         lambda spec: spec.add(program("app/installer", b"\0UV_PYTHON_INSTALL_DIR\0")),
@@ -133,10 +141,15 @@ IMAGE: dict[str, list[ImagePlant]] = {
     "IMG-009": [
         without_layer_item("etc/ssl/certs/ca-certificates.crt"),
         lambda spec: setattr(spec.layers[0][2], "data", b""),
+        lambda spec: spec.config["Env"].__setitem__(1, "SSL_CERT_FILE=/etc/certs.pem"),
         lambda spec: spec.layers.append([whiteout("etc/ssl/certs/ca-certificates.crt")]),
     ],
     "IMG-010": [
         lambda spec: spec.add(file("app/tls.pem", PRIVATE_KEY)),
+        lambda spec: spec.add(file("app/test/tls.pem", PRIVATE_KEY)),
+        lambda spec: spec.add(file("app/keystore.p12", PKCS12)),
+        lambda spec: spec.add(file("app/keystore.jks", java_keystore("key"))),
+        lambda spec: spec.add(file("app/both.jks", java_keystore("certificate", "key"))),
         lambda spec: spec.add(file("app/.env", "DB=postgres://x\n")),
         lambda spec: spec.add(file("app/.env.production", "export DB=x\n")),
         lambda spec: spec.add(file("app/.git/HEAD", "ref: refs/heads/main\n")),

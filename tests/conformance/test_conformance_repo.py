@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from conformance.registry import CHECKS, GROUPS
-from conformance_images import BUSYBOX, docker_archive, file, release
+from conformance_images import BUSYBOX, docker_archive, file, release, twin
 from conformance_service import DOCKERFILE, deviation, edit, record, service, write
 from conformance_tool import TEMPLATE, TOOL, run, run_process
 
@@ -173,7 +173,7 @@ def test_git_that_cannot_answer(root: Path) -> None:
     write(root, ".git", "gitdir: /nowhere\n")
     answer = run("repo", root)
     assert answer.code == 0
-    assert answer.lines[0].startswith("UPD-002  not run: git cannot read the repository")
+    assert answer.lines[0].startswith("not run: UPD-002 (git cannot read the repository")
     assert run("repo", root, "--strict").code == 1
 
 
@@ -187,9 +187,11 @@ def test_without_pyyaml_the_checks_are_named(root: Path, tmp_path: Path) -> None
     command = [sys.executable, str(TOOL), "repo", str(root)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done
-    named = [line[:7] for line in done.stdout.splitlines()[:-1]]
-    assert named == [check.id for check in CHECKS.values() if check.needs_yaml]
-    assert done.stdout.splitlines()[-1] == "payments: 36 checks, no findings, 9 checks not run"
+    *listed, summary = done.stdout.splitlines()
+    text = " ".join(" ".join(listed).split())
+    named = [check.id for check in CHECKS.values() if check.needs_yaml]
+    assert text == f"not run: {', '.join(named)} (PyYAML is not installed: python3-yaml)"
+    assert summary == "payments: 36 checks, no findings, 9 checks not run"
     strict = subprocess.run(
         [*command, "--strict"], capture_output=True, env=environment, check=False
     )
@@ -197,6 +199,34 @@ def test_without_pyyaml_the_checks_are_named(root: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("answers", ["", "ci: none\n"])
+def pythons() -> list[str]:
+    """Every Python of this machine: its own, Debian's, and those of pyenv."""
+    found = {sys.executable: sys.executable}
+    places = [Path("/usr/bin"), *Path.home().glob(".pyenv/versions/3.*/bin")]
+    for program in [path for place in places for path in sorted(place.glob("python3.*"))]:
+        version = re.fullmatch(r"python3\.(\d+)", program.name)
+        if version and int(version.group(1)) >= 9 and os.access(program, os.X_OK):
+            found[str(program.resolve())] = str(program)
+    return sorted(found.values())
+
+
+@pytest.mark.parametrize("python", pythons())
+def test_any_python_runs_it(root: Path, tmp_path: Path, python: str) -> None:
+    images = [docker_archive(tmp_path / "d", twin()), docker_archive(tmp_path / "r", release())]
+    for arguments in (["repo"], ["image", images[0], "--twin", images[1]], ["list"]):
+        command = [python, "-W", "error", root / "ci/conformance", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, ""), done
+
+
+def test_a_python_that_is_too_old_is_told(root: Path) -> None:
+    pretend = "import runpy, sys; sys.version_info = (3, 8, 18); runpy.run_path(sys.argv[1])"
+    command = [sys.executable, "-c", pretend, str(root / "ci/conformance/__main__.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "conformance: this is Python 3.8, it needs 3.9 or newer\n"
+
+
 def test_a_service_without_a_pipeline(root: Path, answers: str) -> None:
     if answers:
         write(root, ".copier-answers.yml", answers)

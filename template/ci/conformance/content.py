@@ -43,7 +43,8 @@ _SIGNATURES: tuple[tuple[str, str, tuple[bytes, ...]], ...] = (
     (PACKAGE_MANAGER, "apk", (b"apk-tools ",)),
     (PACKAGE_MANAGER, "apk", (b"libapk.so",)),
     (PACKAGE_MANAGER, "rpm", (b"librpm.so",)),
-    (PACKAGE_MANAGER, "dnf", (b"libdnf",)),
+    (PACKAGE_MANAGER, "dnf", (b"libdnf.so",)),
+    (PACKAGE_MANAGER, "dnf", (b"libdnf5.so",)),
     (PACKAGE_MANAGER, "pacman", (b"libalpm.so",)),
     (PACKAGE_MANAGER, "uv", (b"UV_PYTHON_INSTALL_DIR",)),
     (INTERPRETER, "python", (b"Py_BytesMain",)),
@@ -75,7 +76,8 @@ _NAMES: tuple[tuple[str, str, str], ...] = (
     (PACKAGE_MANAGER, "dpkg", r"dpkg(?:-[a-z]+)?"),
     (PACKAGE_MANAGER, "pip", r"pip[\d.]*|pipx|easy_install(?:-[\d.]+)?"),
     (PACKAGE_MANAGER, "", r"apk|rpm|dnf5?|microdnf|tdnf|yum|zypper|pacman|opkg|snap|flatpak|nix|nix-env|brew"),
-    (PACKAGE_MANAGER, "", r"uvx?|poetry|pdm|conda|mamba|micromamba|npm|npx|yarn|yarnpkg|pnpm|pnpx|corepack"),
+    (PACKAGE_MANAGER, "", r"uvx?|poetry|pdm|pipenv|hatch|rye|pixi|conda|mamba|micromamba"),
+    (PACKAGE_MANAGER, "", r"npm|npx|yarn|yarnpkg|pnpm|pnpx|corepack"),
     (PACKAGE_MANAGER, "", r"cargo|rustup|gem|bundle|bundler|composer|cpan|cpanm|luarocks|mvn|gradle"),
     (INTERPRETER, "python", r"(?:python|pypy)[\d.]*t?"),
     (INTERPRETER, "perl", r"perl[\d.]*"),
@@ -101,12 +103,13 @@ _FIRST_LETTERS = frozenset("abcdefgijklmnoprstuwxyzR_0123456789")
 class Facts:
     """What is known about one file; most files have none."""
 
-    __slots__ = ("certificates", "interpreter", "kind", "modules", "program", "secret")
+    __slots__ = ("certificates", "interpreter", "kind", "modules", "program", "script", "secret")
 
     def __init__(self) -> None:
         self.kind = ""
         self.program = ""
         self.interpreter = ""
+        self.script = False
         self.secret: str | None = None
         self.certificates = False
         self.modules: tuple[str, ...] = ()
@@ -141,6 +144,7 @@ class Inspector:
             return facts if facts else None
         text = bytes(head[:HEAD])
         if text.startswith(b"#!"):
+            facts.script = True
             words = text[2:512].split(b"\n", 1)[0].split()
             facts.interpreter = words[0].decode("utf-8", "surrogateescape") if words else ""
         facts.certificates = b"-----BEGIN CERTIFICATE-----" in text or b"-----BEGIN TRUSTED CERTIFICATE-----" in text

@@ -32,8 +32,7 @@ _CA_BUNDLES = (
 )
 _PACKAGED = (
     ("pip", re.compile(r"(?P<dir>.*/(?:site|dist)-packages/pip)/__init__\.py")),
-    ("pip", re.compile(r"(?P<dir>.*/ensurepip/_bundled/pip-[^/]*\.whl)")),
-    ("pip", re.compile(r"(?P<dir>.*/python-wheels/pip-[^/]*\.whl)")),
+    ("pip", re.compile(r"(?P<dir>.*/pip-[^/]*-py[^/]*\.whl)")),
     ("", re.compile(r"(?P<dir>.*/node_modules/(?P<label>npm|yarn|pnpm|corepack))/package\.json")),
 )
 _PACKAGED_ENDS = ("/pip/__init__.py", ".whl", "/package.json")
@@ -220,12 +219,11 @@ class ImageChecks:
         elif node.facts is not None and node.facts.interpreter:
             loader = self.rootfs.resolve(node.facts.interpreter)
             if loader is None or loader.kind != FILE:
-                yield finding(
-                    "IMG-007",
-                    program,
-                    f"{what} needs {printable(node.facts.interpreter)}, which is not in the image",
-                    "take a base that has it, or link the program statically",
-                )
+                fix = "start the program itself, without a script around it"
+                if not node.facts.script:
+                    fix = "take a base that has it, or link the program statically"
+                message = f"{what} needs {printable(node.facts.interpreter)}, which is not in the image"
+                yield finding("IMG-007", program, message, fix)
 
     def _start_path(self) -> str | None:
         words = command(self.image.settings, "Entrypoint") + command(self.image.settings, "Cmd")
@@ -276,9 +274,10 @@ class ImageChecks:
     # IMG-009
 
     def _certificates(self) -> Iterator[Finding]:
+        # Where the variable is set, most TLS libraries look nowhere else.
         override = environment(self.image.settings).get("SSL_CERT_FILE")
-        for path in (override, *_CA_BUNDLES):
-            node = self.rootfs.resolve(path) if path else None
+        for path in (override,) if override else _CA_BUNDLES:
+            node = self.rootfs.resolve(path)
             if node is not None and node.facts is not None and node.facts.certificates:
                 return
         if self.language == "java":

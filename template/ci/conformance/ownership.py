@@ -129,7 +129,10 @@ def _markers(full: str, path: str) -> Iterator[Finding]:
         if os.path.getsize(full) > _MAX_TEXT:
             return
         with open(full, "rb") as file:
-            data = file.read()
+            data = file.read(8192)
+            if b"\0" in data:
+                return  # not a text
+            data += file.read()
     except OSError:
         return
     if b"<<<<<<<" not in data or b">>>>>>>" not in data:

@@ -49,7 +49,7 @@ def _pipeline(root: str, checked: list[str], not_run: dict[str, str]) -> list[Fi
     findings = list(pipeline.ci_image(root))
     if pipeline.available():
         return findings + list(pipeline.Pipeline(root).run())
-    not_run.update({item: "PyYAML is not installed" for item in ids if CHECKS[item].needs_yaml})
+    not_run.update({item: "PyYAML is not installed: python3-yaml" for item in ids if CHECKS[item].needs_yaml})
     return findings
 
 

@@ -33,7 +33,9 @@ def _text(result: Result) -> str:
         for item in result.findings
         if item.deviation
     ]
-    lines += [f"{check}  not run: {reason}" for check, reason in sorted(result.not_run.items())]
+    for reason in dict.fromkeys(result.not_run.values()):
+        checks = [check for check in CHECKS if result.not_run.get(check) == reason]
+        lines += textwrap.wrap(f"not run: {', '.join(checks)} ({reason})", 110, subsequent_indent=" " * 9)
     found, deviated = len(result.open_findings), len(result.findings) - len(result.open_findings)
     summary = f"{result.subject}: {_count(len(result.checked), 'check')}, {_count(found, 'finding')}"
     if deviated:

@@ -16,7 +16,14 @@ _SECRET_NAME = re.compile(
     r"|PRIVATE_?KEY|CREDENTIALS?)(?:$|[_.-])",
     re.IGNORECASE,
 )
-_POINTER_NAME = re.compile(r"(?:FILE|PATH|DIR|URL|URI|NAME|TTL|EXPIRY|ENABLED|HEADER|TYPE)$", re.IGNORECASE)
+# What is told about a secret is none: where it is, who gives it, how long it lives.
+_POINTER_NAME = re.compile(
+    r"(?:FILE|PATH|DIR|URL|URI|NAME|TTL|EXPIRY|ENABLED|HEADER|TYPE"
+    r"|[_.-](?:ID|ISSUER|AUDIENCE|PROVIDER|BACKEND|STORE|MANAGER|ENDPOINT|HOST|PORT|REGION|NAMESPACE|SCOPES?|REALM"
+    r"|LIFETIME|DURATION|TIMEOUT|EXPIRATION|EXPIRES(?:_IN)?|INTERVAL|LENGTH|SIZE|LIMIT|PREFIX|FORMAT|ENCODING|ENCODER"
+    r"|ALGORITHM|ALG|METHOD|MODE|POLICY|STRATEGY|VERSION|REQUIRED))$",
+    re.IGNORECASE,
+)
 _TOKEN_VALUE = re.compile(
     r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}|\bgithub_pat_[A-Za-z0-9_]{40}|\bglpat-[A-Za-z0-9_-]{20}"
     r"|\bxox[abprs]-[A-Za-z0-9-]{10}|\bnpm_[A-Za-z0-9]{36}\b|-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----"
@@ -25,14 +32,22 @@ _ASSIGNED = re.compile(r"(?<![\w$])([A-Za-z_][A-Za-z0-9_.-]*)=(\"[^\"]*\"|'[^']*
 
 _DOCUMENTS = (".md", ".rst", ".html", ".htm", ".adoc")
 _SAMPLE = re.compile(r"\.(?:example|sample|template|tmpl|dist|defaults?)$")
+# A package that brings its own tests brings keys that everyone has.
+_TESTS_OF_PACKAGES = re.compile(
+    r"/(?:node_modules|site-packages|dist-packages)/.*/(?:tests?|testing|testdata|__tests__|fixtures|examples?|demos?)/"
+)
 _KEY_FILES = frozenset({"id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "id_ecdsa_sk", "id_ed25519_sk"})
 
 
 def secret_in(path: str, text: bytes) -> str | None:
     """Return what secret the file holds, if it does."""
     name = path.rpartition("/")[2]
+    if _TESTS_OF_PACKAGES.search(path):
+        return None
     if b"PRIVATE KEY" in text and not name.endswith(_DOCUMENTS) and _PRIVATE_KEY.search(text):
         return "a private key"
+    if key_in_keystore(text):
+        return "a keystore with a private key"
     if name in _KEY_FILES:
         return "an SSH key"
     if ("/.git/" in path and path.endswith("/.git/HEAD")) or (name == ".git" and text.startswith(b"gitdir:")):
@@ -49,6 +64,28 @@ def secret_in(path: str, text: bytes) -> str | None:
     if b'"service_account"' in text and b'"private_key"' in text:
         return "a cloud service account's key"
     return None
+
+
+# PKCS #12 names the bag that holds an encrypted private key: 1.2.840.113549.1.12.10.1.2.
+_SHROUDED_KEY_BAG = b"\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x0c\x0a\x01\x02"
+_JAVA_KEYSTORES = (b"\xfe\xed\xfe\xed", b"\xce\xce\xce\xce")
+
+
+def key_in_keystore(data: bytes) -> bool:
+    """Tell a keystore from a truststore: PKCS #12, JKS or JCEKS, as far as it was read."""
+    if data[:1] == b"\x30":
+        return _SHROUDED_KEY_BAG in data
+    if data[:4] not in _JAVA_KEYSTORES or len(data) < 12:
+        return False
+    position, left = 12, int.from_bytes(data[8:12], "big")
+    while left and position + 6 <= len(data):
+        if int.from_bytes(data[position : position + 4], "big") != 2:  # 2 is a certificate
+            return True
+        position += 6 + int.from_bytes(data[position + 4 : position + 6], "big") + 8  # its alias and date
+        position += 2 + int.from_bytes(data[position : position + 2], "big")  # its type
+        position += 4 + int.from_bytes(data[position : position + 4], "big")
+        left -= 1
+    return False
 
 
 _BY_NAME: dict[str, tuple[bytes, str]] = {
