@@ -10,11 +10,12 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from . import language, oci, report
+from . import report
 from .model import Finding, Result, Unusable, printable
 from .registry import CHECKS
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # each command imports what it needs: most runs check a repository
+    from . import oci
     from .content import Inspector
     from .rootfs import RootFS
 
@@ -58,9 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     image.add_argument(
         "--repo", metavar="DIR", default=OWN_REPOSITORY, help="the service's repository; default: the tool's own"
     )
-    image.add_argument(
-        "--max-bytes", metavar="N", type=_size, default=oci.Limits.unpacked, help="refuse an image that unpacks to more"
-    )
+    image.add_argument("--max-bytes", metavar="N", type=_size, help="refuse an image that unpacks to more")
     image.add_argument("--strict", action="store_true", help="empty labels are findings too")
     _add_common(image)
     image.set_defaults(run=_image)
@@ -118,14 +117,14 @@ def _size(text: str) -> int:
 
 
 def _image(options: argparse.Namespace) -> int:
-    from . import image_checks, repo, twin_checks
+    from . import image_checks, language, oci, repo, twin_checks
     from .content import Inspector
     from .rootfs import RootFS
 
     chosen = options.language or language.detect(options.repo)
     if chosen is None:
         raise Unusable(f"cannot tell the service's language from {options.repo}: pass --language")
-    limits = oci.Limits(unpacked=options.max_bytes)
+    limits = oci.Limits(unpacked=options.max_bytes or oci.Limits.unpacked)
     debug = bool(options.debug or options.twin)
     with _open(options.file, options.platform, limits) as image:
         rootfs = RootFS()
@@ -168,6 +167,8 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 def _open(path: str, platform: str | None, limits: oci.Limits) -> oci.Image:
+    from . import oci
+
     try:
         return oci.open_image(path, platform, limits)
     except Unusable as error:
