@@ -284,6 +284,24 @@ func TestFaultAfterTheAnswerBegan(t *testing.T) {
 	}
 }
 
+// unreachable is a client that has left.
+type unreachable struct{ http.ResponseWriter }
+
+func (unreachable) Write([]byte) (int, error) { return 0, syscall.EPIPE }
+
+func TestClientLeaves(t *testing.T) {
+	s, out := newServer()
+	defer func() {
+		if v := recover(); v != http.ErrAbortHandler {
+			t.Errorf("recovered %v, want %v", v, http.ErrAbortHandler)
+		}
+		if lines := out.lines(t, "answer cut short"); len(lines) != 1 || lines[0]["level"] != "debug" {
+			t.Errorf("log: got %v, want one line at debug", lines)
+		}
+	}()
+	s.http.Handler.ServeHTTP(unreachable{httptest.NewRecorder()}, httptest.NewRequest("GET", "/metrics", nil))
+}
+
 func TestMetrics(t *testing.T) {
 	s, _ := newServer()
 	serve(s.http.Handler, "POST", "/livez", "", "")

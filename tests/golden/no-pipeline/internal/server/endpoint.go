@@ -53,8 +53,12 @@ func (s *Server) endpoint(route string, handle handler) http.Handler {
 		s.log.LogAttrs(r.Context(), level, "request", attrs...)
 
 		if cutShort {
+			level := slog.LevelError
+			if res.lost != nil && errors.Is(err, res.lost) {
+				level = slog.LevelDebug // the client has left, and the service is well
+			}
 			attrs := append(reason(err, res.status), slog.String("request_id", id))
-			s.log.LogAttrs(r.Context(), slog.LevelError, "answer cut short", attrs...)
+			s.log.LogAttrs(r.Context(), level, "answer cut short", attrs...)
 			panic(http.ErrAbortHandler) // so that the client sees it too
 		}
 	})
@@ -125,12 +129,13 @@ func reason(err error, status int) []slog.Attr {
 	return attrs
 }
 
-// response remembers its status. While the service drains, it closes the
-// connection behind the answer.
+// response remembers its status, and why the client could not be reached. While
+// the service drains, it closes the connection behind the answer.
 type response struct {
 	http.ResponseWriter
 	draining func() bool
 	status   int
+	lost     error
 }
 
 func (w *response) WriteHeader(status int) {
@@ -147,7 +152,11 @@ func (w *response) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
-	return w.ResponseWriter.Write(p)
+	n, err := w.ResponseWriter.Write(p)
+	if err != nil {
+		w.lost = err
+	}
+	return n, err
 }
 
 // Unwrap is for http.ResponseController.
