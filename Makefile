@@ -54,6 +54,10 @@ picture: $(VENV)/.test ## Draw docs/questions.svg after a change to a question
 test-fast: lint ## Run the fast tier: renders, answers, lint, updates, conformance
 	$(PYTEST) --numprocesses $(JOBS) tests/scaffold tests/conformance tests/contract tests/update tests/benchmark
 
+.PHONY: test-nightly
+test-nightly: $(VENV)/.test ## Try ten times more answers than the fast tier does
+	ANSWER_SETS=50000 $(PYTEST) --numprocesses $(JOBS) tests/scaffold/test_answers.py
+
 .PHONY: test-image
 test-image: $(VENV)/.test ## Run the image tier: real images, built and run
 	$(PYTEST) --numprocesses $(JOBS) --dist loadfile tests/image

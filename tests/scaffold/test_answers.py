@@ -1,14 +1,12 @@
 """Whatever a person answers: the service means it, or the question says why not.
 
-`ANSWER_SETS=50000 make test-fast` tries ten times more (nightly does);
-`pytest --hypothesis-seed=N` repeats a failure.
+`make test-nightly` tries ten times more; `pytest --hypothesis-seed=N` repeats a failure.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import random
 import re
 import subprocess
 import tomllib
@@ -20,16 +18,20 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 from copier import run_copy
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from inprocess import Template
-from rendering import COMBINATIONS, copy_template, rendered_files
+from rendering import COMBINATIONS, ROOT, copy_template, rendered_files
 
 SETS = int(os.environ.get("ANSWER_SETS", "5000"))
 COPIES = SETS // 25
+PARTS = 8
 STACKS = sorted({(c["language"], c["runtime_base"]) for c in COMBINATIONS.values()})
+PROVIDERS = sorted(
+    yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))["ci"]["choices"].values()
+)
 
 HOSTILE = [
     "", " ", "x" * 10_000, "\x00", "a\nb", "a\r\nb", "\u202eevil", "a\u2028b", "\ufeffx", "\ud800",
@@ -63,7 +65,8 @@ ANSWERS: dict[str, st.SearchStrategy[str]] = {
 def answer_sets(draw: st.DrawFn) -> dict[str, str]:
     """A valid set in which, half of the time, one answer is hostile."""
     language, base = draw(st.sampled_from(STACKS))
-    answers = {"language": language, "runtime_base": base}
+    ci = draw(st.sampled_from(PROVIDERS))
+    answers = {"language": language, "runtime_base": base, "ci": ci}
     answers |= {name: draw(strategy) for name, strategy in ANSWERS.items()}
     if language not in ("go", "java"):
         del answers["module_root"]
@@ -74,7 +77,7 @@ def answer_sets(draw: st.DrawFn) -> dict[str, str]:
 
 
 def markdown(text: str) -> dict[str, Any]:
-    """The title, the first paragraph and the owner that a Markdown reader sees."""
+    """The title, the first paragraph, the owner and the image that a Markdown reader sees."""
     tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(text)
     inline = [token for token in tokens if token.type == "inline"]
     plain = [token for token in inline[1].children or [] if token.type.startswith("text")]
@@ -85,6 +88,7 @@ def markdown(text: str) -> dict[str, Any]:
         if len(plain) == len(inline[1].children or []) and tokens[3].type == "paragraph_open"
         else inline[1].children,
         "owner": owned[0],
+        "image": owned[1],
     }
 
 
@@ -107,12 +111,22 @@ MEANINGS: dict[str, Callable[[str], dict[str, Any]]] = {
         name: value for name, value in yaml.safe_load(text).items() if name in ANSWERS
     },
     "CODEOWNERS": lambda text: {"owner": text.removeprefix("* @").removesuffix("\n")},
-    "pyproject.toml": lambda text: {"description": toml("project", "description")(text)},
+    ".gitlab-ci.yml": lambda text: {"image": yaml.safe_load(text)["variables"]["IMAGE_REPOSITORY"]},
+    "pyproject.toml": lambda text: {
+        "description": toml("project", "description")(text),
+        "service_name": next(iter(toml("project", "scripts")(text))),
+    },
     "Cargo.toml": lambda text: {"description": toml("package", "description")(text)},
-    "package.json": lambda text: {"description": json.loads(text)["description"]},
+    "package.json": lambda text: {
+        "description": json.loads(text)["description"],
+        "package": json.loads(text)["name"],
+    },
+    "package-lock.json": lambda text: {"package": json.loads(text)["packages"][""]["name"]},
+    "go.mod": lambda text: {"module": text.splitlines()[0].removeprefix("module ")},
     "pom.xml": lambda text: {
         "description": (ElementTree.fromstring(text).findtext("m:description", "", MAVEN)),
         "service_name": (ElementTree.fromstring(text).findtext("m:artifactId", "", MAVEN)),
+        "module_root": (ElementTree.fromstring(text).findtext("m:groupId", "", MAVEN)),
     },
 }
 PARSERS: dict[str, Callable[[str], Any]] = {
@@ -126,6 +140,11 @@ PARSERS: dict[str, Callable[[str], Any]] = {
 
 def check_meaning(files: dict[str, str], answers: dict[str, Any]) -> None:
     """Every file parses, and says what was answered."""
+    answers = {
+        **answers,
+        "image": f"{answers['registry']}/{answers['service_name']}",
+        "module": f"{answers.get('module_root')}/{answers['package']}",
+    }
     for path, text in files.items():
         if parse := PARSERS.get(Path(path).suffix):
             parse(text)
@@ -149,17 +168,20 @@ def check_refusal(error: ValueError, answers: dict[str, str]) -> None:
 
 
 @settings(
-    max_examples=SETS, deadline=None, suppress_health_check=list(HealthCheck), database=None
+    max_examples=SETS // PARTS, deadline=None, suppress_health_check=list(HealthCheck),
+    database=None, phases=set(Phase) - {Phase.explain},
 )  # fmt: skip
 @given(answers=answer_sets())
-def test_every_answer_is_meant_or_refused(template: Template, answers: dict[str, str]) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_answer_is_meant_or_refused(
+    part: int, template: Template, answers: dict[str, str]
+) -> None:
     try:
         worker = template.ask(answers)
     except ValueError as error:
         check_refusal(error, answers)
-        return
-    files = template.render(worker)
-    check_meaning(files, {**answers, "module_root": worker.answers.combined.get("module_root")})
+    else:
+        check_meaning(template.render(worker), {**worker.answers.combined, **answers})
 
 
 @pytest.mark.parametrize("name", ANSWERS)
@@ -177,6 +199,53 @@ def test_hostile_answers_one_by_one(template: Template, name: str, answer: str) 
             check_meaning(template.render(worker), {**worker.answers.combined})
 
 
+OTHER = {
+    "description": "Something else", "owner": "somebody/else", "registry": "else.example.com/x",
+}  # fmt: skip
+
+
+def unread(template: Template, question: str) -> set[str]:
+    """The files that change with an answer, and from which no reader gets it back."""
+    names = {"description": {question}, "owner": {question}, "registry": {question, "image"}}
+    found = set()
+    for language, base in STACKS:
+        for ci in PROVIDERS:
+            answers = {
+                "language": language, "runtime_base": base, "ci": ci, "owner": "platform",
+                "registry": "registry.example.com/platform",
+            }  # fmt: skip
+            if language in ("go", "java"):
+                answers["module_root"] = "com.example"
+            files = template.render(template.ask(answers))
+            others = template.render(template.ask({**answers, question: OTHER[question]}))
+            found |= {
+                path
+                for path, text in files.items()
+                if others[path] != text
+                and not names[question] & set(MEANINGS.get(path, lambda _: {})(text))
+            }
+    return found
+
+
+# An image's name in a Makefile: make itself reads it back, in whole copies below.
+@pytest.mark.parametrize(
+    ("question", "read_elsewhere"),
+    [("description", set()), ("owner", set()), ("registry", {"Makefile"})],
+)
+def test_every_answer_is_read_back(
+    question: str, read_elsewhere: set[str], template: Template
+) -> None:
+    """A file that an answer reaches has a reader above, so that no sink goes unchecked."""
+    assert unread(template, question) <= read_elsewhere
+
+
+def test_an_answer_that_nobody_reads_back_is_found(tmp_path: Path) -> None:
+    root = copy_template(tmp_path / "template")
+    with (root / "template/.gitignore.jinja").open("w", encoding="utf-8") as file:
+        file.write("# {{ description }}\n")
+    assert unread(Template(root, tmp_path / "service"), "description") == {".gitignore"}
+
+
 def sample(count: int) -> list[dict[str, str]]:
     """Answer sets drawn the same way every time."""
     drawn: list[dict[str, str]] = []
@@ -191,15 +260,24 @@ def sample(count: int) -> list[dict[str, str]]:
     return drawn
 
 
+def makefile(service: Path) -> dict[str, str]:
+    """What make itself understands of a Makefile's variables."""
+    told = subprocess.run(
+        ["make", "--silent", "--eval", "tell:;@printf '%s\\n' '$(SERVICE)' '$(IMAGE)'", "tell"],
+        cwd=service, env={"PATH": os.environ["PATH"]}, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return dict(zip(("service_name", "image"), told.stdout.splitlines(), strict=True))
+
+
 CANARY = "canary-was-here"
 
 
-@pytest.mark.parametrize("part", range(8))
+@pytest.mark.parametrize("part", range(PARTS))
 def test_quick_way_tells_the_truth(
     part: int, template: Template, template_repository: Path, tmp_path: Path
 ) -> None:
     """Whole copies refuse what the quick way refuses, and have the same bytes."""
-    for number, answers in enumerate(sample(COPIES)[part::8]):
+    for number, answers in enumerate(sample(COPIES)[part::PARTS]):
         destination = tmp_path / str(number)
         try:
             worker = template.ask(answers)
@@ -221,6 +299,9 @@ def test_quick_way_tells_the_truth(
             {".copier-answers.yml": (destination / ".copier-answers.yml").read_text("utf-8")},
             worker.answers.combined,
         )
+        combined = worker.answers.combined
+        name, registry = combined["service_name"], combined["registry"]
+        assert makefile(destination) == {"service_name": name, "image": f"{registry}/{name}"}
 
 
 INJECTIONS = [
@@ -230,49 +311,110 @@ INJECTIONS = [
 ]  # fmt: skip
 
 
+# What would leave this machine or the test's directory; each of them does nothing instead.
+STUBS = (
+    "bash", "buildah", "cosign", "crane", "curl", "docker", "executor", "gitlab-ci-local", "npm",
+    "npx", "podman", "uv", "uvx", "wget",
+)  # fmt: skip
+
+
+def play(service: Path, variables: dict[str, str], tools: Path) -> None:
+    """Run what a person and a pipeline run: make's verbs, and every script."""
+    environment = {"PATH": f"{tools}:{os.environ['PATH']}", "HOME": str(tools), **variables}
+    for arguments in (["help"], ["image"], ["debug-image"], ["ci"], ["verify"], ["clean"]):
+        subprocess.run(
+            ["make", *arguments], cwd=service, env=environment, capture_output=True, check=False
+        )  # fmt: skip
+    for script in sorted(service.glob("ci/**/*.sh")):
+        subprocess.run(
+            ["sh", script], cwd=service, env=environment, stdin=subprocess.DEVNULL,
+            capture_output=True, check=False,
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("tools")
+    for name in STUBS:
+        (directory / name).write_text("#!/bin/sh\n")
+        (directory / name).chmod(0o755)
+    return directory
+
+
 @pytest.mark.parametrize("question", ["description", "owner", "registry", "service_name"])
-def test_answers_are_never_run(question: str, template_repository: Path, tmp_path: Path) -> None:
-    """`make` in a service whose answers are commands runs none of them."""
-    random.seed(question)
+def test_answers_are_never_run(
+    question: str, template_repository: Path, tmp_path: Path, tools: Path
+) -> None:
+    """`make` and the scripts in a service whose answers are commands run none of them."""
     for number, injection in enumerate(INJECTIONS):
         destination = tmp_path / str(number)
+        language, base = STACKS[number % len(STACKS)]
+        answers = {"language": language, "runtime_base": base, question: injection}
         try:
-            run_copy(str(template_repository), destination, data={question: injection},
-                     defaults=True, quiet=True, vcs_ref="HEAD")  # fmt: skip
+            run_copy(str(template_repository), destination, data=answers, defaults=True,
+                     quiet=True, vcs_ref="HEAD")  # fmt: skip
         except ValueError:
             assert question != "description", "free text is accepted, and harmless"
             continue
-        for arguments in (["help"], ["--dry-run", "image"], ["clean"], ["verify"]):
-            subprocess.run(
-                ["make", *arguments], cwd=destination, capture_output=True, check=False
-            )  # fmt: skip
-        for script in destination.glob("ci/*.sh"):
-            subprocess.run(["sh", script], cwd=destination, capture_output=True, check=False)
+        play(destination, {}, tools)
         assert list(destination.rglob(f"*{CANARY}*")) == []
 
 
-def test_a_canary_can_sing(tmp_path: Path) -> None:
+def test_a_pipelines_variables_are_never_run(
+    template_repository: Path, tmp_path: Path, tools: Path
+) -> None:
+    """A branch, a tag, a title or a registry of GitLab's may be a command, and stays a text."""
+    service = tmp_path / "service"
+    run_copy(str(template_repository), service, data={"ci": "gitlab"}, defaults=True, quiet=True,
+             vcs_ref="HEAD")  # fmt: skip
+    text = "".join(path.read_text("utf-8") for path in sorted(service.glob("ci/gitlab/*.*")))
+    names = set(re.findall(r"\b(?:CI_[A-Z_]+|[A-Z]+_(?:REPOSITORY|TAG|REVISION|USER))\b", text))
+    assert {"CI_COMMIT_SHA", "CI_COMMIT_TAG", "IMAGE_REPOSITORY"} <= names
+    for injection in INJECTIONS:
+        play(service, dict.fromkeys(names, injection), tools)
+        assert list(service.rglob(f"*{CANARY}*")) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "variables"),
+    [
+        ("Makefile", f"X := {INJECTIONS[5]}\nhelp:\n\t@:\n", {}),
+        ("ci/gitlab/build.sh", 'eval "echo $CI_COMMIT_TAG"\n', {"CI_COMMIT_TAG": INJECTIONS[0]}),
+    ],
+)
+def test_a_canary_can_sing(
+    path: str, text: str, variables: dict[str, str], tmp_path: Path, tools: Path
+) -> None:
     """The injections above do run where a template lets them."""
-    (tmp_path / "Makefile").write_text(f"X := {INJECTIONS[5]}\nhelp:\n\t@:\n")
-    subprocess.run(["make", "help"], cwd=tmp_path, check=True)
-    assert (tmp_path / CANARY).exists()
+    (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / path).write_text(text)
+    play(tmp_path, variables, tools)
+    assert list(tmp_path.rglob(CANARY))
 
 
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        ("README.md", "# payments\n\nTakes *card* payments\n\nOwned by `platform`; …\n"),
-        ("README.md", "# payments\n\n- x\n\nOwned by `platform`; …\n"),
+        ("README.md", "# payments\n\nTakes *card* payments\n\nOwned by `platform`; `x/y`\n"),
+        ("README.md", "# payments\n\n- x\n\nOwned by `platform`; `x/y`\n"),
+        (
+            "README.md",
+            "# payments\n\nTakes \\*card\\* payments\n\nOwned by `platform`; published as `x/y`.\n",
+        ),
         ("CODEOWNERS", "* @other\n"),
-        ("pyproject.toml", '[project]\ndescription = "other"\n'),
+        (".gitlab-ci.yml", "variables: {IMAGE_REPOSITORY: registry.example.com/payments}\n"),
+        ("go.mod", "module example.com/payments\n"),
+        ("pyproject.toml", '[project]\ndescription = "other"\nscripts = {payments = "x:y"}\n'),
         ("Cargo.toml", '[package]\ndescription = "other"\n'),
-        ("package.json", '{"description": "other"}'),
+        ("package.json", '{"name": "payments", "description": "other"}'),
         (".copier-answers.yml", "description: other\n"),
     ],
 )
 def test_meaning_can_fail(path: str, text: str) -> None:
     answers = {
         "service_name": "payments", "owner": "platform", "description": "Takes *card* payments",
+        "registry": "registry.example.com/platform", "module_root": "example.com/platform",
+        "package": "payments",
     }  # fmt: skip
     with pytest.raises(AssertionError):
         check_meaning({path: text}, answers)

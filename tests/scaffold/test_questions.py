@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import keyword
 import re
+import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +16,7 @@ from copier import run_copy
 from copier.errors import UnsafeTemplateError
 from jinja2 import Environment
 
-from rendering import COMBINATIONS, EXTREMES, ROOT, commit_all, copy_template
+from rendering import COMBINATIONS, EXTREMES, ROOT, Render, commit_all, copy_template
 
 CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
 QUESTIONS = {
@@ -90,6 +94,7 @@ REFUSED = {
     "module_root": [
         "", "nodots", "https://example.com", "example.com/", "Example.com", "a.b/c d",
         "example.com/vendor", "example.com/a/con.git", "aux.example.com/a", "golang.org/x",
+        "example.com/con", "example.com/aux.x/y", "com1.example",
     ],
     "language": ["cobol"],
     "runtime_base": ["alpine"],
@@ -201,21 +206,21 @@ def names_module() -> Any:
     return environment.get_template("partials/names.jinja").module
 
 
-def reserved_in_rust() -> set[str]:
-    return set(names_module().reserved["rust"].split())
+def reserved(language: str) -> set[str]:
+    return set(names_module().reserved[language].split())
 
 
 def test_every_locked_crate_is_reserved() -> None:
     """A service with the name of a dependency's crate would not be found in the lock file."""
     crates = re.findall(r'^name = "([^"]+)"', (ROOT / "partials/rust/Cargo.lock").read_text(), re.M)
-    assert {name.replace("_", "-") for name in crates} <= reserved_in_rust()
+    assert {name.replace("_", "-") for name in crates} <= reserved("rust")
 
 
 def test_every_rust_module_is_reserved() -> None:
     """`use server::server;` would make every later `server::` ambiguous."""
     sources = (ROOT / "template" / "{{ rust }}" / "src").iterdir()
     modules = {source.name.partition(".")[0].replace("_", "-") for source in sources}
-    assert modules - {"lib", "main"} <= reserved_in_rust()
+    assert modules - {"lib", "main"} <= reserved("rust")
 
 
 def test_no_go_service_has_the_path_of_a_dependency() -> None:
@@ -224,3 +229,19 @@ def test_no_go_service_has_the_path_of_a_dependency() -> None:
     )
     taken = [path for path in required if names_module().is_foreign_go_path(path)]
     assert taken == required != []
+
+
+def test_every_python_module_is_reserved(render: Render) -> None:
+    """A package with the name of a module would be imported instead of it, or be no name at all."""
+    lock = tomllib.loads((render(language="python") / "uv.lock").read_text(encoding="utf-8"))
+    locked = {package["name"] for package in lock["package"]} - {"payments"}
+    modules = {name.replace("_", "-").lower() for name in sys.stdlib_module_names if name[0] != "_"}
+    words = {*keyword.kwlist, *keyword.softkwlist} - {"None", "True", "False", "_"}
+    assert locked | modules | words <= reserved("python")
+
+
+def test_every_node_dependency_is_reserved(render: Render) -> None:
+    """npm installs no package that has the name of the one that asks for it."""
+    package = json.loads((render(language="node") / "package.json").read_text(encoding="utf-8"))
+    names = {*package["dependencies"], *package["devDependencies"]}
+    assert {name for name in names if not name.startswith("@")} <= reserved("node")
