@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any
+from urllib.parse import unquote
 
 NAME, VERSION = "reference", "1.2.3"
 FAULT = ""
@@ -226,7 +227,11 @@ class Handler(BaseHTTPRequestHandler):
             "debug" if quiet else "info",
             "request",
             method=self.command,
-            path=self.path if fault("query-in-log") else path,
+            path=self.path
+            if fault("query-in-log")
+            else unquote(path)
+            if fault("decoded-path-in-log")
+            else path,
             status=status,
             duration_ms=f"{milliseconds}ms" if fault("duration-with-unit") else milliseconds,
             request_id=str(uuid.uuid4()) if fault("other-id-in-log") else self.id,

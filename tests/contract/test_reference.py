@@ -65,6 +65,7 @@ FAULTS = {
     },
     "request-lines": {
         "query-in-log": "path",
+        "decoded-path-in-log": "path",
         "duration-with-unit": "duration_ms",
         "probes-at-info": "level",
     },

@@ -166,6 +166,7 @@ describe('error answers', () => {
   const unreadable: [what: string, head: string, status: number][] = [
     ['no HTTP', 'nonsense\r\n\r\n', 400],
     ['no host', 'GET /livez HTTP/1.1\r\nConnection: close\r\n\r\n', 400],
+    ['two hosts', 'GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\nConnection: close\r\n\r\n', 400],
     ['too many headers', `GET / HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(16_384)}\r\n\r\n`, 431],
     ['a tunnel', 'CONNECT example.com:443 HTTP/1.1\r\nHost: x\r\n\r\n', 404],
   ]

@@ -15,8 +15,8 @@ const details: Record<string, string> = {
 export const problems = fp(async (app) => {
   // Ahead of the body: a path that does not exist is a 404, whatever is sent to it.
   app.addHook('onRequest', async (request) => {
-    if (request.raw.httpVersion === '1.1' && request.headers.host === undefined) {
-      throw new Problem(400, 'The Host header is missing.')
+    if (request.raw.httpVersion === '1.1' && request.raw.headersDistinct.host?.length !== 1) {
+      throw new Problem(400, 'The request needs one Host header.')
     }
     if (request.is404) throw new Problem(404, 'There is nothing at this path.')
   })

@@ -97,7 +97,7 @@ class _Exchange:
     def _log(self, seconds: float) -> None:
         fields: dict[str, object] = {
             "method": self._scope["method"],
-            "path": self._scope["path"],
+            "path": self._scope["raw_path"].decode("ascii", "backslashreplace"),
             "status": self.status,
             "duration_ms": round(seconds * 1000, 3),
             "request_id": self._request_id,

@@ -78,6 +78,11 @@ def test_a_request_is_logged(client: TestClient, read_log: ReadLog) -> None:
     }
 
 
+def test_the_path_is_logged_as_it_was_sent(client: TestClient, read_log: ReadLog) -> None:
+    client.get("/a%20b%0A?page=2")
+    assert [line["path"] for line in read_log()] == ["/a%20b%0A"]
+
+
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
 def test_probes_are_logged_at_debug(
     client: TestClient, lifecycle: Lifecycle, path: str, read_log: ReadLog
