@@ -66,14 +66,18 @@ def _images(rows: dict[str, Any]) -> Iterator[Verdict]:
             yield Verdict("release, of artifact and base", name, size / floor, FLOOR, cause=cause)
         if language not in COMPILED and (toolchain := others["toolchain"]):
             times = toolchain["compressed"] / size
-            yield Verdict("toolchain image, of release", name, times, TOOLCHAIN, least=True)
+            yield Verdict(
+                "toolchain image, of release", name, times, TOOLCHAIN, least=True, cause=cause
+            )
         if slim := others["slim"]:
-            yield Verdict("release, of Debian slim", name, size / slim["compressed"], SLIM)
+            share = size / slim["compressed"]
+            yield Verdict("release, of Debian slim", name, share, SLIM, cause=cause)
 
 
 def cause_of(row: dict[str, Any]) -> str:
     """What a release image carries that it may not need."""
-    causes = []
+    base = row["base_compressed"]
+    causes = [f"the base alone is {base / 1e6:.1f} of {row['compressed'] / 1e6:.1f} MB"]
     if row["with_symbols"]:
         causes.append("symbols in " + ", ".join(row["with_symbols"][:3]))
     for key, what in (

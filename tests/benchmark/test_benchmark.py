@@ -168,7 +168,8 @@ def test_a_cause_is_named(data: dict[str, Any]) -> None:
     row |= {"compressed": 20_000_000, "with_symbols": ["/app/payments"], "shadowed_bytes": 900_000}
     cause = next(verdict.cause for verdict in judge(data) if not verdict.ok)
     assert cause == (
-        "symbols in /app/payments; 0.9 MB overwritten by a later layer; "
+        "the base alone is 1.0 of 20.0 MB; symbols in /app/payments; "
+        "0.9 MB overwritten by a later layer; "
         "largest file /app/payments (12.0 MB)"
     )
 
