@@ -130,14 +130,16 @@ def _images(data: dict[str, Any]) -> str:
         default.setdefault(row["language"], row)
     cells = []
     for row in ordered(rows):
-        packages = row["packages"]
+        packages = row.get("packages", {})
+        looked = "packages" in row
         release = default[row["language"]]
         cells.append((
             title(row), mega(row["compressed"]),
             f"{row['compressed'] / release['compressed']:.2f}",
             f"{row['compressed'] * 8 / LINK:.1f} s", mega(row["unpacked"]), str(row["files"]),
-            str(row["shells"]), str(row["package_managers"]), str(row["setuid"]),
-            "not scanned" if packages is None else str(sum(packages.values())),
+            *(str(row.get(key, "-")) for key in ("shells", "package_managers", "setuid")),
+            "-" if not looked else "not scanned" if packages is None
+            else str(sum(packages.values())),
         ))  # fmt: skip
     head = (
         "image", "compressed MB", "of release", "pull at 100 Mbit/s", "unpacked MB", "files",
