@@ -234,20 +234,21 @@ def _template(data: dict[str, Any]) -> str:
                 str(row["compiles"]), timed(row["copy"]),
                 f"{ratio(row['copy'], row['empty']):.2f}",
                 timed(row["update"]), f"{ratio(row['update'], row['copy']):.2f}",
+                timed(row["copy_wall"]), timed(row["update_wall"]),
                 str(len(row["copy"])),
             )
             for row in sorted(copies, key=lambda r: ["empty", *LANGUAGES].index(r["language"]))
         ]  # fmt: skip
         text += "\n![copier copy and update](benchmark/template.svg)\n\n" + table(
-            ("service", "files", "Jinja compiles", "copy, s", "of empty", "update, s",
-             "of own copy", "rounds"), cells,
+            ("service", "files", "Jinja compiles", "copy, CPU s", "of empty", "update, CPU s",
+             "of own copy", "copy by the clock, s", "update by the clock, s", "rounds"), cells,
         )  # fmt: skip
     checked = [
         row for name, row in rows.items() if name.startswith("conformance/") and row.get("image")
     ]
     if checked:
         text += "\n" + table(
-            ("conformance", "repository, s", "image, s", "image, MB"),
+            ("conformance", "repository, CPU s", "image, CPU s", "image, MB"),
             [
                 (
                     LANGUAGES[row["language"]],
