@@ -47,11 +47,15 @@ const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Answers the requests of a client, until it hangs up or `closing` turns true.
-pub async fn serve(stream: TcpStream, router: Router, mut closing: watch::Receiver<bool>) {
+pub async fn serve(
+    stream: TcpStream,
+    router: Router,
+    clock: Clock,
+    mut closing: watch::Receiver<bool>,
+) {
     let closed = async move {
         let _ = closing.wait_for(|&closing| closing).await;
     };
-    let clock = Clock::new();
     let service = service_fn(|request: Request<Incoming>| {
         let clock = clock.clone();
         clock.headers_read();
@@ -89,7 +93,7 @@ pub async fn serve(stream: TcpStream, router: Router, mut closing: watch::Receiv
 
 /// How far the request on a connection is.
 #[derive(Clone, Debug)]
-struct Clock(Arc<Mutex<State>>);
+pub struct Clock(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
@@ -113,7 +117,8 @@ enum Stage {
 }
 
 impl Clock {
-    fn new() -> Self {
+    /// Starts with the connection.
+    pub fn start() -> Self {
         let now = Instant::now();
         Self(Arc::new(Mutex::new(State {
             stage: Stage::Idle,
@@ -127,7 +132,7 @@ impl Clock {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_reading_headers(&self) -> bool {
+    pub fn is_reading_headers(&self) -> bool {
         self.state().stage == Stage::Headers
     }
 
@@ -395,7 +400,7 @@ mod tests {
 
     fn timed() -> (Timed<DuplexStream>, DuplexStream, Clock) {
         let (server, client) = duplex(8);
-        let clock = Clock::new();
+        let clock = Clock::start();
         (Timed::new(server, clock.clone()), client, clock)
     }
 

@@ -1,6 +1,6 @@
 //! Listens, and drains before it stops.
 
-use std::{convert::Infallible, io, process::ExitCode, time::Duration};
+use std::{collections::HashMap, convert::Infallible, io, process::ExitCode, time::Duration};
 
 use axum::Router;
 use tokio::{
@@ -8,12 +8,17 @@ use tokio::{
     runtime, select,
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
-    task::JoinSet,
+    task::{self, JoinError, JoinSet},
     time::{Instant, interval, sleep, sleep_until},
 };
 use tracing::{debug, error, info, warn};
 
-use crate::{config::Config, connection, health::Health, logging, metrics, routes};
+use crate::{
+    config::Config,
+    connection::{self, Clock},
+    health::Health,
+    logging, metrics, routes,
+};
 
 /// How often recorded durations are put into their buckets.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
@@ -98,10 +103,13 @@ async fn serve(config: &Config) -> Result<(), Failure> {
     drop(listener);
     select! {
         () = clients.finish() => Ok(()),
-        () = sleep_until(deadline) => Err(Failure::Deadline {
-            timeout: config.shutdown_timeout,
-            requests: clients.connections.len(),
-        }),
+        () = sleep_until(deadline) => match clients.requests() {
+            0 => Ok(()),
+            requests => Err(Failure::Deadline {
+                timeout: config.shutdown_timeout,
+                requests,
+            }),
+        },
         _ = signals.next() => Err(Failure::Interrupted),
     }
 }
@@ -132,6 +140,7 @@ impl Signals {
 struct Clients {
     router: Router,
     connections: JoinSet<()>,
+    clocks: HashMap<task::Id, Clock>,
     closing: watch::Sender<bool>,
 }
 
@@ -140,6 +149,7 @@ impl Clients {
         Self {
             router,
             connections: JoinSet::new(),
+            clocks: HashMap::new(),
             closing: watch::Sender::new(false),
         }
     }
@@ -148,7 +158,10 @@ impl Clients {
         loop {
             let accepted = select! {
                 accepted = listener.accept() => accepted,
-                Some(_) = self.connections.join_next() => continue,
+                Some(ended) = self.connections.join_next_with_id() => {
+                    self.forget(ended);
+                    continue;
+                }
             };
             match accepted {
                 Ok((stream, _)) => self.serve(stream),
@@ -166,13 +179,31 @@ impl Clients {
         if let Err(error) = stream.set_nodelay(true) {
             debug!(error = %error, "cannot send without delay");
         }
-        let serve = connection::serve(stream, self.router.clone(), self.closing.subscribe());
-        self.connections.spawn(serve);
+        let clock = Clock::start();
+        let closing = self.closing.subscribe();
+        let serve = connection::serve(stream, self.router.clone(), clock.clone(), closing);
+        let id = self.connections.spawn(serve).id();
+        self.clocks.insert(id, clock);
+    }
+
+    fn forget(&mut self, ended: Result<(task::Id, ()), JoinError>) {
+        let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+        self.clocks.remove(&id);
     }
 
     /// Closes the idle connections, and waits for the requests on the others.
     async fn finish(&mut self) {
         self.closing.send_replace(true);
-        while self.connections.join_next().await.is_some() {}
+        while let Some(ended) = self.connections.join_next_with_id().await {
+            self.forget(ended);
+        }
+    }
+
+    /// How many requests are in flight: those whose headers have arrived.
+    fn requests(&self) -> usize {
+        self.clocks
+            .values()
+            .filter(|clock| !clock.is_reading_headers())
+            .count()
     }
 }

@@ -288,6 +288,22 @@ fn a_request_that_never_ends_is_cut_off() {
 }
 
 #[test]
+fn half_of_a_header_is_no_request() {
+    let service = Service::start(&[
+        ("DRAIN_DELAY_SECONDS", "0"),
+        ("SHUTDOWN_TIMEOUT_SECONDS", "1"),
+    ]);
+    let mut stream = service.connect();
+    stream.write_all(b"GET /livez HTTP/1.1\r\n").unwrap();
+
+    service.send_signal(Signal::TERM);
+
+    let (code, messages, stderr) = service.finish();
+    assert_eq!(messages, ["draining", "stopped"]);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
 fn a_second_signal_ends_the_service_at_once() {
     let mut service = Service::start(&[("DRAIN_DELAY_SECONDS", "20")]);
     service.send_signal(Signal::TERM);
