@@ -52,7 +52,8 @@ picture: $(VENV)/.test ## Draw docs/questions.svg after a change to a question
 
 .PHONY: test-fast
 test-fast: lint ## Run the fast tier: renders, answers, lint, updates, conformance
-	$(PYTEST) --numprocesses $(JOBS) tests/scaffold tests/conformance tests/contract tests/update tests/benchmark
+	$(PYTEST) --numprocesses $(JOBS) tests/scaffold tests/conformance tests/contract tests/update \
+		tests/benchmark tests/pipeline/test_schema.py tests/pipeline/test_scripts.py
 
 .PHONY: test-nightly
 test-nightly: $(VENV)/.test ## Try ten times more answers than the fast tier does
@@ -62,8 +63,13 @@ test-nightly: $(VENV)/.test ## Try ten times more answers than the fast tier doe
 test-image: $(VENV)/.test ## Run the image tier: real images, built and run
 	$(PYTEST) --numprocesses $(JOBS) --dist loadfile tests/image
 
+.PHONY: test-pipeline
+test-pipeline: $(VENV)/.test ## Run the pipeline tier: whole pipelines, on this machine
+	$(PYTEST) --numprocesses $(JOBS) --dist loadfile tests/pipeline/test_pipeline.py \
+		tests/pipeline/test_faults.py tests/pipeline/test_failures.py
+
 .PHONY: test
-test: test-fast test-image ## Run every test
+test: test-fast test-image test-pipeline ## Run every test
 
 .PHONY: bench
 bench: $(VENV)/.test ## Measure, write docs/benchmark.md: make bench [ONLY=images,template] [LANGUAGES=go]

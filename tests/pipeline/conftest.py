@@ -11,7 +11,7 @@ import pytest
 from world import CI_BASE, Project, World, world
 
 from lab import Lab, Missing
-from rendering import Render
+from rendering import ROOT, Render
 
 CI = os.environ.get("CI") == "true"
 
@@ -30,29 +30,34 @@ def program() -> bytes:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """The registry and the jobs' images."""
     try:
-        with Lab() as lab:
-            lab.up()
-            with world(lab, tmp_path_factory.mktemp("world")) as made:
-                made.bases()
-                yield made
+        with Lab() as lab, world(lab, tmp_path_factory.mktemp("world")) as made:
+            made.bases()
+            yield made
     except Missing as missing:
         pytest.skip(str(missing))
 
 
-@pytest.fixture(scope="session")
-def project(place: World, render: Render, tmp_path_factory: pytest.TempPathFactory) -> Project:
+@pytest.fixture(scope="module")
+def project(
+    place: World,
+    render: Render,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Project:
     """A service whose team compiles and checks nothing, so that a pipeline is quick.
 
     The platform's files are the template's; the image is the template's but for
-    its builder stage, which copies a program instead of compiling one.
+    its builder stage, which copies a program instead of compiling one. Each module
+    has a service and a place in the registry of its own.
     """
     directory = tmp_path_factory.mktemp("service") / "payments"
+    group = str(request.module.__name__).replace("_", "-")
     shutil.copytree(
-        render(language="go", ci="gitlab", registry=f"{place.address}/platform"),
+        render(language="go", ci="gitlab", registry=f"{place.address}/{group}"),
         directory,
         symlinks=True,
     )
-    made = Project(place, directory)
+    made = Project(place, directory, f"{group}/payments")
     dockerfile = directory / "image" / "Dockerfile"
     text = dockerfile.read_text()
     before, _, rest = text.partition("FROM ${BUILDER_IMAGE} AS builder\n")
@@ -66,12 +71,12 @@ def project(place: World, render: Render, tmp_path_factory: pytest.TempPathFacto
     (directory / "ci" / "image" / "Dockerfile").write_text(
         f"FROM {CI_BASE}\nCOPY go.mod go.sum ./\nENV LANG=C.UTF-8\n"
     )
-    makefile = directory / "Makefile"
-    makefile.write_text(
+    (directory / "Makefile").write_text(
         ".PHONY: lint test verify\n"
         "lint:\n\t! grep -rn LINT cmd\n"
         "test:\n\t! grep -rn BROKEN cmd\n"
-        "verify:\n\tpython3 ci/conformance repo\n"
+        "verify:\n\tpython3 ci/conformance repo\n\n"
+        f"{(ROOT / 'partials' / 'gitlab.mk').read_text()}"
     )
     with (directory / ".gitlab-ci.yml").open("a") as file:
         for job, image in place.tools.items():
@@ -86,8 +91,10 @@ def project(place: World, render: Render, tmp_path_factory: pytest.TempPathFacto
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Under CI=true nothing may be left out."""
+    """Under CI=true nothing may be left out; which tests ran a pipeline is noted."""
     report = yield
+    if "place" in getattr(item, "fixturenames", ()):
+        report.user_properties.append(("pipeline", item.name))
     if CI and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"skipped under CI=true: {report.longrepr}"
@@ -95,7 +102,11 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Which executor ran is said aloud."""
+    """Which executor ran is said aloud, where a pipeline ran."""
+    reports = [report for group in terminalreporter.stats.values() for report in group]
+    noted = [name for report in reports for name, _ in getattr(report, "user_properties", ())]
+    if "pipeline" not in noted:
+        return
     executor = os.environ.get("KANIKO_EXECUTOR")
     what = f"Kaniko ({executor})" if executor else "the stand-in executor, NOT KANIKO"
     terminalreporter.write_line(f"pipelines built with {what}")

@@ -12,7 +12,8 @@ import pytest
 SCRIPTS = Path(__file__).resolve().parents[2] / "template" / "{{ gitlab }}" / "ci" / "gitlab"
 REPOSITORY = "registry.example.com/platform/payments"
 DIGEST = {name: f"sha256:{hashlib.sha256(name.encode()).hexdigest()}" for name in "abcdef"}
-# A registry in a directory: tags/<tag> and manifests/<digest>. BROKEN makes a tag unmovable.
+# A registry in a directory: tags/<tag> and manifests/<digest>. BROKEN makes a tag unmovable,
+# CORRUPT keeps something else than was pushed.
 CRANE = f"""#!/bin/sh
 set -eu
 echo "$@" >>calls
@@ -28,14 +29,15 @@ case $1 in
       *) cat "bases/$(echo "$name" | tr / _)" 2>/dev/null || unknown ;;
     esac
     ;;
-  push) cp "$2" "manifests/${{3#*@}}" ;;
+  push) cp "$2" "manifests/${{3#*@}}"; [ -z "${{CORRUPT:-}}" ] || echo x >>"manifests/${{3#*@}}" ;;
   manifest) cat "manifests/${{name#*@}}" ;;
   tag)
     [ "$3" != "${{BROKEN:-}}" ] || {{ echo "Error: denied" >&2; exit 1; }}
     echo "${{2#*@}}" >"tags/$3"
     ;;
   ls) ls tags ;;
-  config) echo '{{"config":{{}}}}' ;;
+  config) cat config.json 2>/dev/null || echo '{{"config":{{}}}}' ;;
+  export) tar -c -f - -C "exports/${{4#*@}}" var ;;
   *) exit 2 ;;
 esac
 """
@@ -185,6 +187,16 @@ def test_the_twin_goes_back_when_the_release_cannot_move(promotion: Promotion) -
     assert old.items() <= promotion.job.tags().items()
 
 
+def test_a_new_twin_waits_for_its_release(promotion: Promotion) -> None:
+    """A tag cannot be taken away everywhere; the next run completes the pair."""
+    done = promotion.run(BROKEN="1.4.2-b7")
+    assert done.returncode == 1
+    assert "cannot set 1.4.2-b7; 1.4.2-b7-debug waits for it: run this job again" in done.stderr
+    assert promotion.job.tags().keys() == {"1.4.2-b7-debug"}
+    assert promotion.run().returncode == 0
+    assert promotion.job.tags() == {**promotion.pair("1.4.2-b7"), **promotion.pair("1.4.2")}
+
+
 def test_nothing_moves_when_the_twin_cannot(promotion: Promotion) -> None:
     done = promotion.run(BROKEN="1.4.2-b7-debug")
     assert done.returncode == 1
@@ -239,6 +251,15 @@ def test_publish_refuses_another_file(job: Job) -> None:
     assert done.returncode == 1
     assert "is not the file that was verified" in done.stderr
     assert not list((job.directory / "manifests").iterdir())
+
+
+def test_publish_compares_what_arrived(job: Job) -> None:
+    (job.directory / ".pipeline" / "release.tar").write_text("release")
+    sum_ = hashlib.sha256(b"release").hexdigest()
+    done = job.script("publish.sh", RELEASE_SHA256=sum_, CORRUPT="1")
+    assert done.returncode == 1
+    assert f"want sha256:{sum_}, the digest of .pipeline/release.tar" in done.stderr
+    assert not (job.directory / ".pipeline" / "publish.env").exists()
 
 
 # credentials
@@ -432,6 +453,45 @@ def test_images_that_are_named_literally_are_pinned(source: Job) -> None:
     done = source.run(*pin, "image/Dockerfile")
     name = "gcr.io/distroless/static-debian13:debug-nonroot"
     assert done.stdout == DOCKERFILE.replace(name, f"{name}@{DIGEST['c']}")
+
+
+def debian(job: Job, digest: str, **versions: str) -> None:
+    """A base with Debian packages."""
+    status = job.directory / "exports" / digest / "var/lib/dpkg/status.d"
+    status.mkdir(parents=True)
+    for name, version in versions.items():
+        (status / name).write_text(f"Package: {name}\nArchitecture: all\nVersion: {version}\n\n")
+
+
+def rebuild(job: Job, old: str) -> str:
+    """What `resolve` says of the base in a scheduled pipeline, with what was published on `old`."""
+    label = f'"org.opencontainers.image.base.digest":"{old}"'
+    (job.directory / "config.json").write_text(f'{{"config":{{"Labels":{{{label}}}}}}}\n')
+    done = job.script(
+        "resolve.sh", CI_PIPELINE_SOURCE="schedule", RELEASE_TAG="v1.4.2", RELEASE_REVISION="a" * 40
+    )
+    assert done.returncode == 0, done.stderr
+    return "".join(line for line in done.stdout.splitlines(True) if line.startswith("rebuild: "))
+
+
+def test_a_rebuild_says_what_changed_in_the_base(source: Job) -> None:
+    debian(source, DIGEST["e"], tzdata="2026a-0", netbase="6.5", libold="1")
+    debian(source, DIGEST["b"], tzdata="2026b-0", netbase="6.5", libnew="2")
+    base = "gcr.io/distroless/static-debian13:nonroot"
+    assert rebuild(source, DIGEST["e"]) == (
+        f"rebuild: the base {base} has changed from {DIGEST['e']} to {DIGEST['b']}\n"
+        "rebuild:   libnew 2 is new\n"
+        "rebuild:   tzdata 2026a-0 is now 2026b-0\n"
+        "rebuild:   libold 1 is gone\n"
+    )
+
+
+def test_a_rebuild_on_the_same_base_says_so(source: Job) -> None:
+    assert "has not changed since 1.4.2 was built" in rebuild(source, DIGEST["b"])
+
+
+def test_a_rebuild_goes_on_where_the_old_base_is_gone(source: Job) -> None:
+    assert "cannot be compared" in rebuild(source, DIGEST["f"])
 
 
 # release-source

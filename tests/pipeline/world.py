@@ -33,6 +33,8 @@ PIPELINE = HERE.parent.parent / "template" / "{{ gitlab }}" / "ci" / "gitlab" / 
 RELEASE_BASE = "gcr.io/distroless/static-debian13:nonroot"
 BASES = (RELEASE_BASE, "gcr.io/distroless/static-debian13:debug-nonroot")
 CI_BASE = "docker.io/library/python:3.13-slim-trixie"
+# Tells which world an image belongs to.
+LABEL = "copier-service.world"
 MIRRORED = ("docker.io", "gcr.io", "ghcr.io")
 
 
@@ -62,6 +64,7 @@ class World:
     """One registry for everything, and what makes podman and crane use it."""
 
     def __init__(self, lab: Lab, registry: Registry, directory: Path) -> None:
+        install.packages(["buildah", "busybox", "rsync"])
         self.lab, self.registry, self.directory = lab, registry, directory
         self.address = registry.address
         self.crane_program = install.crane()
@@ -85,7 +88,6 @@ class World:
         }
         self.standin: Builder | None = None
         self.volumes: list[str] = []
-        self.job_images: list[str] = []
         self.executor = os.environ.get("KANIKO_EXECUTOR", "")
         if not self.executor:
             requests = directory / "requests"
@@ -96,14 +98,20 @@ class World:
     def close(self) -> None:
         if self.standin:
             self.standin.close()
-        # podman forgets the tag of what it pulls by digest.
-        mine = [f"{self.address}/", *(name.rpartition(":")[0] for name in self.job_images)]
-        listing = ["podman", "images", "--no-trunc", "--format={{.Repository}}:{{.Tag}} {{.ID}}"]
-        for line in run(listing, what="podman images", env=self.env).splitlines():
+
+        def images(*arguments: str) -> list[str]:
+            listing = ["podman", "images", "--no-trunc", *arguments]
+            return run(listing, what="podman images", env=self.env).splitlines()
+
+        # Another world may run beside this one, with the same programs under the same names.
+        mine = images("--quiet", f"--filter=label={LABEL}={self.address}")
+        for line in images("--format={{.Repository}} {{.ID}}"):
             name, image = line.split()
-            if name.startswith(tuple(mine)):
-                with contextlib.suppress(LabError):  # its other name has taken it along
-                    run(["podman", "rmi", "--force", image], what="podman rmi", env=self.env)
+            if name.startswith(f"{self.address}/"):
+                mine.append(image)
+        for image in dict.fromkeys(mine):
+            with contextlib.suppress(LabError):  # it has gone with another
+                run(["podman", "rmi", "--force", image], what="podman rmi", env=self.env)
 
     def crane(self, *arguments: str) -> str:
         return run(
@@ -190,10 +198,9 @@ class World:
             "append", "--platform=linux/amd64", f"--new_layer={layer}", f"--new_tag={target}"
         )
         flags = [f"--env={key}={value}" for key, value in env.items()]
+        flags.append(f"--label={LABEL}={self.address}")
         self.crane("mutate", "--set-platform=linux/amd64", *flags, f"--tag={target}", target)
         layer.unlink()
-        if name != CI_BASE:
-            self.job_images.append(name)
         return f"{name}@{self.crane('digest', target)}"
 
     def patch_base(self, name: str, path: str, text: str) -> None:
@@ -288,6 +295,11 @@ class Run:
     def ran(self, job: str) -> bool:
         return re.search(rf"^{re.escape(job)} +finished in .*", self.log, re.MULTILINE) is not None
 
+    def errors(self) -> list[str]:
+        """The lines that say what is wrong, once each: the log ends with a repetition."""
+        found = re.findall(r"^[\w-]+ +> (error: .*)", self.log, re.MULTILINE)
+        return list(dict.fromkeys(found))
+
     def failed(self) -> list[str]:
         return re.findall(r"^([\w-]+) +finished in [\d.]+ \w+ +FAIL", self.log, re.MULTILINE)
 
@@ -295,9 +307,8 @@ class Run:
 class Project:
     """A service's repository, and how to run its pipeline."""
 
-    def __init__(self, world: World, directory: Path) -> None:
-        self.world, self.directory = world, directory
-        self.repository = "platform/payments"
+    def __init__(self, world: World, directory: Path, repository: str) -> None:
+        self.world, self.directory, self.repository = world, directory, repository
         self.logs = ""
 
     def git(self, *arguments: str) -> str:
@@ -307,14 +318,22 @@ class Project:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", message)
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """The variables that a person sets for the project on GitLab."""
+        address = self.world.address
+        return {
+            "REGISTRY_USER": USER,
+            "REGISTRY_PASSWORD": PASSWORD,
+            "REGISTRY_MAP": f"docker.io={address}/mirror;gcr.io={address}/mirror",
+        }
+
     def command(
         self, *, tag: str = "", schedule: bool = False, jobs: tuple[str, ...] = (), **variables: str
     ) -> list[str]:
         world = self.world
         given = {
-            "REGISTRY_USER": USER,
-            "REGISTRY_PASSWORD": PASSWORD,
-            "REGISTRY_MAP": f"docker.io={world.address}/mirror;gcr.io={world.address}/mirror",
+            **self.settings,
             **({"CI_COMMIT_TAG": tag, "CI_COMMIT_REF_NAME": tag} if tag else {}),
             **({"CI_PIPELINE_SOURCE": "schedule"} if schedule else {}),
             **variables,
@@ -334,8 +353,38 @@ class Project:
 
     def run(self, **how: Any) -> Run:
         """Run a pipeline to its end."""
+        return self._run(self.command(**how), self.environment())
+
+    def make_ci(self, home: Path) -> Run:
+        """Run the pipeline as a person does on a laptop: `make ci`, the variables in a file."""
+        (home / ".gitlab-ci-local").mkdir(parents=True)
+        (home / ".gitlab-ci-local" / "variables.yml").write_text(
+            json.dumps({"global": self.settings})
+        )
+        program = home / "bin" / "gitlab-ci-local"
+        program.parent.mkdir()
+        node = install.node() / "bin" / "node"
+        program.write_text(f'#!/bin/sh\nexec {node} {gitlab_ci_local()} "$@"\n')
+        program.chmod(0o755)
+        # What the lab adds is not a person's to give: it has no images but its own.
+        lab = {
+            "HOME": str(home),
+            "PATH": f"{program.parent}:{os.environ['PATH']}",
+            "ENGINE": "podman",
+            "GCL_HELPER_IMAGE": self.world.helper,
+            "GCL_PULL_POLICY": "if-not-present",
+            "GCL_COLOR": "false",
+            "GCL_CONCURRENCY": "2",
+            **({"GCL_VOLUME": " ".join(self.world.volumes)} if self.world.volumes else {}),
+        }
+        repository = f"IMAGE_REPOSITORY={self.world.address}/{self.repository}"
+        return self._run(
+            ["make", "--no-print-directory", "ci", repository], self.environment() | lab
+        )
+
+    def _run(self, command: list[str], env: dict[str, str]) -> Run:
         done = subprocess.run(
-            self.command(**how), cwd=self.directory, env=self.environment(), text=True, check=False,
+            command, cwd=self.directory, env=env, text=True, check=False,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         return self.ended(done.returncode, done.stdout)
@@ -362,6 +411,27 @@ class Project:
 
     def tags(self) -> dict[str, str]:
         return self.world.tags(self.repository)
+
+    def manifests(self) -> set[str]:
+        """Every image of the service that is in the registry, tagged or not."""
+        storage = self.world.registry.config.parent / "storage"
+        found = storage.glob(
+            f"docker/registry/v2/repositories/{self.repository}/_manifests/revisions/*/*"
+        )
+        return {path.name for path in found}
+
+    def release(self, version: str) -> None:
+        """Run the pipeline of a version's tag: both pairs are there, and nothing else has moved."""
+        before = self.tags()
+        run = self.run(tag=f"v{version}")
+        assert run.code == 0, run.log
+        after = self.tags()
+        build = f"{version}-b{run.build}"
+        added = {version, f"{version}-debug", build, f"{build}-debug"}
+        assert after.keys() - before.keys() == added
+        assert {name: after[name] for name in before} == before
+        assert after[version] == after[build]
+        assert after[f"{version}-debug"] == after[f"{build}-debug"]
 
 
 @contextlib.contextmanager

@@ -110,7 +110,7 @@ def names() -> list[str]:
 
 def parts() -> list[Part]:
     """Every layer that the lab can make of what this machine has."""
-    found = []
+    found: list[Part] = []
     for recipe in _catalogue().values():
         with contextlib.suppress(Missing):
             found += recipe().parts

@@ -20,7 +20,8 @@ look_up() {
   old_debug=$(published "$IMAGE_REPOSITORY:$1-debug") || exit 1
 }
 
-# Moves tag $1 and its twin. If the second cannot be moved the first goes back.
+# Moves tag $1 and its twin. If the second cannot be moved the first goes back; one
+# that is new cannot, since not every registry takes a tag away, and waits.
 move() {
   look_up "$1"
   if [ "$old" = "$release" ] && [ "$old_debug" = "$debug" ]; then
@@ -29,7 +30,8 @@ move() {
   fi
   crane tag "$IMAGE_REPOSITORY@$debug" "$1-debug" || fail "cannot move $1-debug; no tag has moved"
   if ! crane tag "$IMAGE_REPOSITORY@$release" "$1"; then
-    [ -z "$old_debug" ] || crane tag "$IMAGE_REPOSITORY@$old_debug" "$1-debug" ||
+    [ -n "$old_debug" ] || fail "cannot set $1; $1-debug waits for it: run this job again"
+    crane tag "$IMAGE_REPOSITORY@$old_debug" "$1-debug" ||
       fail "cannot move $1, nor $1-debug back: the pair is split until this job is run again"
     fail "cannot move $1; $1-debug is back where it was"
   fi

@@ -108,7 +108,17 @@ if [ "${CI_PIPELINE_SOURCE:-}" = schedule ]; then
     echo "rebuild: the base $base_name has changed from $old to $base_digest"
     packages "$base_name@$old" >"$work/old" || true
     packages "$base_name@$base_digest" >"$work/new" || true
-    diff "$work/old" "$work/new" | sed -n 's/^\([-+<>]\) *\([^-+ ].*\)$/rebuild:   \1 \2/p' || true
+    if [ -s "$work/old" ] && [ -s "$work/new" ]; then
+      awk '
+        FNR == NR { old[$1] = $2; next }
+        !($1 in old) { print "rebuild:   " $1 " " $2 " is new" }
+        $1 in old && old[$1] != $2 { print "rebuild:   " $1 " " old[$1] " is now " $2 }
+        { delete old[$1] }
+        END { for (name in old) print "rebuild:   " name " " old[name] " is gone" }
+      ' "$work/old" "$work/new"
+    else
+      echo "rebuild: the packages of the two cannot be compared"
+    fi
     rm -f "$work/old" "$work/new"
   fi
 fi
