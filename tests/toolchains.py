@@ -16,7 +16,7 @@ def toolchain(language: str) -> dict[str, str]:
         "go": lambda: [install.go().root / "bin"],
         "node": lambda: [install.node_bin()],
         "rust": lambda: [install.rust().sysroot / "bin"],
-        "java": lambda: [install.jdk() / "bin"],
+        "java": lambda: [install.jdk_here() / "bin"],
         "python": lambda: [Path(sys.executable).parent],  # uv
     }[language]()
     environment = {"PATH": os.pathsep.join([*map(str, places), os.environ["PATH"]])}

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from lab import Image, Lab, LabError, Missing, bases, external_images, oci, runtime
+from lab import Image, Lab, LabError, Missing, bases, external_images, install, oci, runtime
 from lab.builders import BuildKit, kaniko_executor
 from lab.system import run
 
@@ -436,6 +436,19 @@ def test_an_unknown_base_is_named_with_the_known_ones(lab: Lab) -> None:
         LabError, match=r"no stand-in for docker\.io/library/cobol:latest; there are:.*golang"
     ):
         bases.ensure("cobol", lab.registry)
+
+
+def test_a_jdk_of_debian_runs_here(lab: Lab, tmp_path: Path) -> None:
+    """Where there is no Temurin: it starts processes, and is started by the name of its home."""
+    root = install.jdk_with_libc(install.debian_jdk(25))
+    (tmp_path / "Home.java").write_text(
+        "void main() throws Exception {\n"
+        '    var java = System.getProperty("java.home") + "/bin/java";\n'
+        '    new ProcessBuilder(java, "--version").inheritIO().start().waitFor();\n'
+        "}\n"
+    )
+    said = run([root / "bin/java", tmp_path / "Home.java"], what="java")
+    assert re.match(r"openjdk 25\.", said), said
 
 
 def test_kaniko_needs_an_executor(

@@ -244,10 +244,10 @@ def jdk(major: int = 25) -> Path:
     for root in sorted(Path("/usr/lib/jvm").glob(f"temurin-{major}*")):
         if (root / "bin" / "jlink").exists():
             return root.resolve()
-    return _debian_jdk(major)
+    return debian_jdk(major)
 
 
-def _debian_jdk(major: int) -> Path:
+def debian_jdk(major: int) -> Path:
     from . import debian
 
     names = [f"openjdk-{major}-jdk-headless", f"openjdk-{major}-jre-headless"]
@@ -271,6 +271,40 @@ def _debian_jdk(major: int) -> Path:
                         shutil.copy(kept, path)
             os.replace(root, home)
             shutil.rmtree(work)
+    return home
+
+
+def jdk_here(major: int = 25) -> Path:
+    """A JDK whose programs run on this machine, and not only in an image."""
+    return jdk_with_libc(jdk(major))
+
+
+def jdk_with_libc(root: Path) -> Path:
+    """The JDK itself, or where its glibc is newer than the machine's a copy that brings that."""
+    from . import debian
+
+    java = [root / "bin" / "java", "-version"]
+    if subprocess.run(java, capture_output=True, check=False).returncode == 0:
+        return root
+    home = cache_dir() / "tools" / f"{root.name}-with-libc"
+    with lock(home.with_suffix(".lock")):
+        if home.exists():
+            return home
+        work = home.with_suffix(".work")
+        shutil.rmtree(work, ignore_errors=True)
+        shutil.copytree(root, work, symlinks=True, copy_function=os.link)
+        names = ["libc6", "libgcc-s1", "libstdc++6", "zlib1g"]
+        debian.unpack(debian.download(names).values(), work / "libc")
+        loader = next((work / "libc/usr/lib").glob("*-linux-gnu/ld-linux-*"))
+        loader = home / loader.relative_to(work)
+        for program in [*(work / "bin").iterdir(), work / "lib/jspawnhelper"]:
+            program.rename(program.with_name(f"{program.name}.real"))
+            real = home / program.relative_to(work)
+            program.write_text(
+                f'#!/bin/sh\nexec "{loader}" --library-path "{loader.parent}" "{real}.real" "$@"\n'
+            )
+            program.chmod(0o755)
+        os.replace(work, home)
     return home
 
 
