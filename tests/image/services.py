@@ -56,7 +56,10 @@ class Service:
         """What of the image no test of it executes here; empty if everything is."""
         if not self.mounts:
             return ""
-        return "musl and a JDK for it: the jre-alpine image ran with a JDK that borrows glibc"
+        return (
+            "musl and a JDK for it: the jre-alpine image ran with a JDK that borrows glibc, "
+            "and of the contract's checks a few"
+        )
 
     def build(self, target: str | None, **how: Any) -> Image:
         return self.lab.build(self.directory, target, BUILD_ARGS, **how)
