@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,7 +11,7 @@ from services import IMAGES, VERSION, ContainerLauncher, Service
 
 import contract
 from lab import Lab
-from rendering import COMBINATIONS, Render
+from rendering import COMBINATIONS, ROOT, Render
 
 SHELLS = ["sh", "/bin/sh", "/bin/bash", "/busybox/sh", "/usr/bin/sh"]
 
@@ -136,3 +137,73 @@ def test_builders_agree(builder: str, lab: Lab, render: Render) -> None:
         debug = service.build("debug", builder=builder)
         result = service.conformance(debug, "--twin", image.oci_archive)
         assert result.returncode == 0, result.stdout + result.stderr
+
+
+# The runbook's commands, as the engineer on call types them, in each language's image.
+
+RUNBOOK = (ROOT / "template/specs/guidelines/incident-debugging.md").read_text(encoding="utf-8")
+
+
+def runbook(section: str) -> list[str]:
+    """The shell commands of a section, one block after another."""
+    text = RUNBOOK.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    return re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def test_the_runbook_looks_around(service: Service) -> None:
+    """From the twin, beside a release container: processes, files, sockets, configuration."""
+    lab, environment = service.lab, {"LOG_LEVEL": "info"}
+    _, first, *_ = runbook("In one minute")
+    with lab.run(service.release, env=environment, mounts=service.mounts) as container:
+        # A machine of the lab has no name server, and not always the cgroups of version 2.
+        lines = (first + "".join(runbook("Looking around"))).splitlines()
+        kept = [line for line in lines if "nslookup" not in line and "/sys/fs/cgroup" not in line]
+        assert len(lines) - len(kept) == 4
+        script = "\n".join(kept).replace("127.0.0.1:8080", f"127.0.0.1:{container.port}")
+        script = script.replace("<host> <port>", f"127.0.0.1 {container.port}")
+        assert "<" not in script.replace("</dev/null", "").replace("</proc", "")
+        done = lab.call(
+            service.debug,
+            ["/busybox/sh", "-euc", script],
+            options=[f"--pid=container:{container.name}"],
+        )
+        assert done.exit_code == 0, done
+        words = done.stdout.split()
+        assert {"VmRSS:", "Rss:", "LOG_LEVEL=info", "ok", "open"} <= set(words)
+
+
+def test_the_runbook_signals(service: Service) -> None:
+    """What the runbook says of each language's signals, sent from a shell in the container."""
+    variables = {
+        "node": {"NODE_OPTIONS": "--inspect-port=0"},  # 9229 may be taken on this machine
+        "python": {"PYTHONFAULTHANDLER": "1"},
+    }
+    language = service.answers["language"]
+    environment = variables.get(language, {})
+    with service.lab.run(service.debug, env=environment, mounts=service.mounts) as container:
+
+        def kill(signal: str) -> None:
+            done = container.exec("/busybox/sh", "-c", f"kill -{signal} 1")
+            assert done.exit_code == 0, done
+
+        if language == "go":
+            container.exec("/busybox/sh", "-c", "kill -QUIT 1")  # the shell ends with the service
+            assert container.wait() == 2
+            assert "goroutine 1 " in container.stderr
+            return
+        if language == "java":
+            kill("QUIT")
+            container.wait_for_log("Full thread dump")
+        elif language == "node":
+            kill("USR2")
+            kill("USR1")
+            container.wait_for_log("Debugger listening on ws://127.0.0.1:", stream="stderr")
+        elif language == "python":
+            kill("ABRT")
+            container.wait_for_log("(most recent call first)", stream="stderr")
+            kill("ABRT")
+        elif language == "rust":
+            kill("QUIT")
+            kill("ABRT")
+        kill("KILL")  # which the kernel keeps from PID 1
+        container.wait_ready("/livez")

@@ -210,14 +210,15 @@ class Container:
                     f"before {path} answered:\n{tail(self.stdout + self.stderr)}"
                 )
 
-    def wait_for_log(self, text: str) -> None:
-        """Until a line of stdout contains the text, or the process ends."""
-        for _ in self._until_hang(f"no line with {text!r} on stdout"):
+    def wait_for_log(self, text: str, stream: str = "stdout") -> None:
+        """Until a line of stdout, or stderr, contains the text, or the process ends."""
+        for _ in self._until_hang(f"no line with {text!r} on {stream}"):
             ended = not self.running
-            if text in self.stdout:
+            written = self.stderr if stream == "stderr" else self.stdout
+            if text in written:
                 return
             if ended:
-                raise LabError(f"{self.name} ended without a line with {text!r}:\n{self.stdout}")
+                raise LabError(f"{self.name} ended without a line with {text!r}:\n{written}")
 
     def _until_hang(self, complaint: str) -> Iterator[None]:
         deadline = time.monotonic() + HANG_SECONDS
