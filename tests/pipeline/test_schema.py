@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,3 +107,18 @@ def test_renovate_finds_the_pins() -> None:
     path = (SCRIPTS / "pipeline.yml").relative_to(ROOT).as_posix()
     assert re.search(pattern.strip("/"), path)
     assert not re.search(pattern.strip("/"), "template/{{ gitlab }}/.gitlab-ci.yml.jinja")
+
+
+def test_findings_of_the_repository_show_in_a_merge_request(scaffold: Render) -> None:
+    """The report that the job verify leaves is a code-quality report of its findings."""
+    job, service = JOBS["verify"], scaffold(ci="gitlab")
+    (service / "Dockerfile").unlink()
+    environment = {**os.environ, "SOURCE_DIR": "."}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    script = "\n".join(job["after_script"])
+    subprocess.run(["sh", "-c", script], cwd=service, env=environment, check=False)
+    assert job["artifacts"]["when"] == "always"
+    report = json.loads((service / job["artifacts"]["reports"]["codequality"]).read_text())
+    assert [(item["check_name"], item["location"]["path"]) for item in report] == [
+        ("DKF-016", "Dockerfile")
+    ]
