@@ -208,13 +208,20 @@ def answers_of(service: Path) -> dict[str, str]:
     return {name: value for name, value in recorded.items() if not name.startswith("_")}
 
 
-def edit_where_it_will_change(old: Path, new: Path, path: str) -> Edit:
-    """Edit the first line of a file that another version has otherwise."""
-    before, after = ((root / path).read_text("utf-8").splitlines(True) for root in (old, new))
+def line_that_changes(old: Path, new: Path, path: str) -> int | None:
+    """The first line of a file for which another version has another one."""
+    before, after = ((root / path).read_text("utf-8").splitlines() for root in (old, new))
     codes = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
-    kind, line, *_ = next(code for code in codes if code[0] != "equal")
-    edited = [*before[:line], "# ours\n", *before[line + (kind != "insert") :]]
-    return write(path, "".join(edited))
+    return next((line for kind, line, *_ in codes if kind == "replace"), None)
+
+
+def edit_line(path: str, number: int) -> Edit:
+    def edit(root: Path) -> None:
+        lines = (root / path).read_text(encoding="utf-8").splitlines(keepends=True)
+        lines[number] = "# ours\n"
+        (root / path).write_text("".join(lines), encoding="utf-8")
+
+    return edit
 
 
 RECORDED = pytest.mark.parametrize(
@@ -246,44 +253,45 @@ def test_an_untouched_service_of_a_release(
 
 @RECORDED
 def test_edits_since_a_release(tag: str, language: str, history: History, tmp_path: Path) -> None:
-    """Every merged file is edited: in a line that the release changes where there is one, at
-    its end otherwise. The first comes out as a conflict, the second is merged."""
+    """An edit of a line that was changed since is a conflict, an edit of a file that was
+    removed is reported, and an edit at the end of a file is merged."""
     history.need(tag)
     old = history.fresh(tag, language=language)
     new = history.fresh(BEFORE, **answers_of(old))
-    changed = {
+    different = {
         path
         for path in differences(old, new, language)
         if (old / path).is_file() and not PLATFORM.match_file(path)
     } - {".copier-answers.yml", "CODEOWNERS"}
-    merged = {"Makefile", "README.md", ".gitignore", ".dockerignore"} - changed
+    removed = {path for path in different if not (new / path).exists()}
+    lines = {path: line_that_changes(old, new, path) for path in different - removed}
+    conflicts = {path: line for path, line in lines.items() if line is not None}
+    merged = {"Makefile", "README.md", ".gitignore", ".dockerignore"} - different
     service = history.service(
         tmp_path / "service", tag,
         edit_seeded(language),
         write(OWN_RECORD, "# SVC-0001: Our decision\n"),
         write("docs/notes.md", "Our notes.\n"),
         remove("CODEOWNERS"),
-        *(edit_where_it_will_change(old, new, path) for path in changed if (new / path).exists()),
-        *(append(path, "# ours\n") for path in changed if not (new / path).exists()),
-        *(append(path, "\n# ours\n") for path in merged),
+        *(edit_line(path, line) for path, line in conflicts.items()),
+        *(append(path, "\n# ours\n") for path in merged | removed),
         language=language,
     )  # fmt: skip
     seeded = seeded_files(service, language)
     result = update(service, VERSION=BEFORE)
-    assert result.returncode == bool(changed), result.stderr
+    assert result.returncode == bool(removed or conflicts), result.stderr
     named = {line.strip() for line in result.stderr.splitlines() if line.startswith("  ")}
-    assert changed <= named
-    assert set(git(service, "diff", "--name-only", "--diff-filter=U").split()) == {
-        path for path in changed if (new / path).exists()
-    }
-    for path in merged | {path for path in changed if (new / path).exists()}:
+    assert removed | conflicts.keys() <= named
+    unmerged = git(service, "diff", "--name-only", "--diff-filter=U").split()
+    assert set(unmerged) == conflicts.keys()
+    for path in merged | conflicts.keys():
         assert "# ours\n" in (service / path).read_text(encoding="utf-8"), path
     assert seeded_files(service, language) == seeded
     assert edited_platform_files(service) == set()
     assert not (service / "CODEOWNERS").exists()
     assert (service / "docs/notes.md").exists()
     assert differences(service, new, language) == {
-        *merged, "CODEOWNERS", "docs/notes.md", *(p for p in changed if (new / p).exists()),
+        *merged, *conflicts, "CODEOWNERS", "docs/notes.md",
     }  # fmt: skip
 
 
