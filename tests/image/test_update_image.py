@@ -33,13 +33,14 @@ def test_a_service_is_updated_in_it(lab: Lab, render: Render, tmp_path: Path) ->
     ]
     answers.write_text("\n".join([*lines, "_commit: v1.0.0", "_src_path: /work/template", ""]))
     commit_all(service, "Scaffold")
+    (tmp_path / "work/gitconfig").write_text("[safe]\n\tdirectory = *\n")
     for path in (tmp_path / "work").rglob("*"):
         if not path.is_symlink():
             path.chmod(path.stat().st_mode | 0o666 | (0o111 if path.is_dir() else 0))
 
     result = lab.call(
         image, ["sh", "-c", "cd /work/service && ci/update.sh"],
-        {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"},
+        {"GIT_CONFIG_GLOBAL": "/work/gitconfig"},
         mounts=[f"{tmp_path}/work:/work"], read_only=False,
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr

@@ -71,6 +71,9 @@ class Project:
         shutil.rmtree(place, ignore_errors=True)
         workspace = self.gitlab.checkout(place)
         config = (workspace / ".git/config").read_bytes()
+        if os.geteuid() == 0:  # as where the runner's helper made it
+            for path in (workspace, workspace / ".git"):
+                os.chown(path, 65532, 65532)
         result = subprocess.run(
             ["sh", "ci/gitlab/template-update.sh"], cwd=workspace, env={**self.env, **env},
             stdin=subprocess.DEVNULL, capture_output=True, text=True,

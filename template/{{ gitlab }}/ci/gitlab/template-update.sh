@@ -23,13 +23,16 @@ trap 'rm -rf "$scratch"' EXIT
 # The workspace may belong to another user than the one that runs the job. Only this
 # GitLab gets the token, also where the answers name a template on it by SSH.
 host=$(printf '%s\n' "$CI_PROJECT_URL" | sed 's|^\([a-z]*://[^/]*\)/.*|\1|')
-# shellcheck disable=SC2016 # git's shell expands it
-export GIT_TERMINAL_PROMPT=0 GIT_CONFIG_COUNT=4 \
-  GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*' \
-  GIT_CONFIG_KEY_1=credential.helper GIT_CONFIG_VALUE_1='' \
-  GIT_CONFIG_KEY_2="credential.$host.helper" \
-  GIT_CONFIG_VALUE_2='!f() { echo username=template-update; echo "password=$TEMPLATE_UPDATE_TOKEN"; }; f' \
-  GIT_CONFIG_KEY_3="url.$CI_SERVER_URL/.insteadOf" GIT_CONFIG_VALUE_3="git@$CI_SERVER_HOST:"
+export GIT_TERMINAL_PROMPT=0 GIT_CONFIG_GLOBAL="$scratch/gitconfig"
+git config --global safe.directory '*'
+git config --global credential.helper ''
+# shellcheck disable=SC2016 # the shell that git starts expands it
+git config --global "credential.$host.helper" \
+  '!f() { echo username=template-update; echo "password=$TEMPLATE_UPDATE_TOKEN"; }; f'
+git config --global "url.$CI_SERVER_URL/.insteadOf" "git@$CI_SERVER_HOST:"
+if [ -n "${CI_SERVER_TLS_CA_FILE:-}" ]; then
+  git config --global "http.$host.sslCAInfo" "$CI_SERVER_TLS_CA_FILE"
+fi
 export GIT_AUTHOR_NAME="${GIT_AUTHOR_NAME:-Template update}" \
   GIT_AUTHOR_EMAIL="${GIT_AUTHOR_EMAIL:-template-update@noreply.$CI_SERVER_HOST}"
 export GIT_COMMITTER_NAME="$GIT_AUTHOR_NAME" GIT_COMMITTER_EMAIL="$GIT_AUTHOR_EMAIL"
