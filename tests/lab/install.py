@@ -42,11 +42,14 @@ def _present(what: str) -> bool:
 
 
 def packages(wanted: Iterable[str] = tuple(PACKAGES)) -> None:
-    """Install the Debian packages that are missing; say which, where that is impossible."""
+    """Install the Debian packages that are missing; say which, where that is impossible.
+
+    A program that the table does not know is in the package of its name.
+    """
     missing = [what for what in wanted if not _present(what)]
     if not missing:
         return
-    names = sorted({PACKAGES[what] for what in missing})
+    names = sorted({PACKAGES.get(what, what) for what in missing})
     command = "apt-get install --no-install-recommends " + " ".join(names)
     if not shutil.which("apt-get"):
         raise Missing(f"missing: {', '.join(missing)}; on Debian: {command}")
@@ -56,7 +59,7 @@ def packages(wanted: Iterable[str] = tuple(PACKAGES)) -> None:
         missing = [what for what in missing if not _present(what)]
         if not missing:
             return
-        names = sorted({PACKAGES[what] for what in missing})
+        names = sorted({PACKAGES.get(what, what) for what in missing})
         say(f"installing {' '.join(names)}")
         env = {"DEBIAN_FRONTEND": "noninteractive"}
         # Another apt may be at work: wait for its lock rather than fail.
