@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -147,11 +148,37 @@ def test_help_fits_the_terminal() -> None:
         for language in config["language"]["choices"].values():
             text = Environment().from_string(question["help"]).render(language=language)
             assert len(f"🎤 {text} ") < COLUMNS, name
-        choices = question.get("choices", {})
-        for label in choices if isinstance(choices, dict) else []:
-            assert len(label) < COLUMNS - 4, label
+            for label in labels(question.get("choices", {}), language):
+                assert len(label) < COLUMNS - 4, label
         for line in question.get("validator", "").splitlines():
-            assert len(line) < COLUMNS or "regex_search" in line, f"{name}: {line}"
+            assert len(line) < COLUMNS or "{%" in line, f"{name}: {line}"
+
+
+def labels(choices: dict[str, str] | str, language: str) -> list[str]:
+    environment = Environment()
+    environment.filters["to_json"] = json.dumps
+    if isinstance(choices, str):
+        choices = json.loads(environment.from_string(choices).render(language=language))
+    return list(choices)
+
+
+def test_an_example_of_a_right_answer_fits_the_terminal() -> None:
+    """A refusal is one line, cut off where the terminal ends; the example comes before that."""
+    config = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
+    for name, question in config.items():
+        if name.startswith("_") or question.get("when") is False:
+            continue
+        for example in re.findall(r"Example: .*?[.](?= )", question.get("validator", "")):
+            assert len(f"Validation error for question '{name}': {example}") <= COLUMNS, example
+
+
+def test_a_wrong_registry_shows_the_whole_example(terminal: Terminal) -> None:
+    for question in ORDER[:6]:
+        terminal.expect(question)
+        terminal.child.send(ENTER)
+    terminal.expect(ORDER[6])
+    terminal.answer("https://registry.example.com/acme")
+    terminal.expect("Example: registry.example.com/acme.")
 
 
 def test_the_picture_in_the_docs_is_current() -> None:
