@@ -16,6 +16,7 @@ from payments.middleware import MAX_HEADER_BYTES
 from payments.protocol import LimitedProtocol, Phase
 
 HOUR = 3600.0
+MOMENT = 0.01
 REQUEST = b"GET /livez HTTP/1.1\r\nHost: service\r\n\r\n"
 UPLOAD = (
     b"POST /v1/greetings HTTP/1.1\r\nHost: service\r\n"
@@ -32,11 +33,16 @@ class Connection:
         writer: asyncio.StreamWriter,
         server_side: LimitedProtocol,
         heard: asyncio.Event,
+        limits: dict[Phase, float],
     ) -> None:
         self._reader = reader
         self._writer = writer
         self.server_side = server_side
         self.heard = heard
+        self._limits = limits
+
+    def limit(self, phase: Phase) -> None:
+        self._limits[phase] = MOMENT
 
     def send(self, data: bytes) -> None:
         self._writer.write(data)
@@ -64,9 +70,10 @@ async def connected(
     limited: Phase | None = None, app: ASGIApp | None = None
 ) -> AsyncIterator[Connection]:
     heard = asyncio.Event()
+    limits = dict.fromkeys(Phase, HOUR) | ({limited: MOMENT} if limited else {})
 
     class Protocol(LimitedProtocol):
-        seconds = dict.fromkeys(Phase, HOUR) | ({limited: 0.01} if limited else {})
+        seconds = limits
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
@@ -92,7 +99,7 @@ async def connected(
         port = server.sockets[0].getsockname()[1]
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
-            yield Connection(reader, writer, await accepted.get(), heard)
+            yield Connection(reader, writer, await accepted.get(), heard, limits)
         finally:
             writer.close()
 
@@ -138,9 +145,10 @@ def test_an_idle_connection_is_closed() -> None:
 
 def test_the_headers_of_a_later_request_are_limited_too() -> None:
     async def scenario() -> None:
-        async with connected(Phase.HEADERS) as connection:
+        async with connected() as connection:
             connection.send(REQUEST)
             assert await connection.answer() == (200, b"ok\n")
+            connection.limit(Phase.HEADERS)
             connection.send(REQUEST[:-2])
             assert await connection.rest() == b""
 
