@@ -227,6 +227,7 @@ def test_a_python_that_is_too_old_is_told(root: Path) -> None:
     assert done.stderr == "conformance: this is Python 3.8, it needs 3.9 or newer\n"
 
 
+@pytest.mark.parametrize("answers", ["", "ci: none\n"])
 def test_a_service_without_a_pipeline(root: Path, answers: str) -> None:
     if answers:
         write(root, ".copier-answers.yml", answers)

@@ -18,6 +18,8 @@ VERBS = {
     "update", "update-check", "restore", "clean",
 }  # fmt: skip
 PIPELINE_VERBS = {"gitlab": {"ci"}, "none": set()}
+# Maven has no lock file of its own, and so no command that writes one.
+LANGUAGE_VERBS = {"java": {"lock"}}
 DEFAULT_CI = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))["ci"]["default"]
 LANGUAGES = {
     combination["language"]: combination
@@ -26,7 +28,12 @@ LANGUAGES = {
 
 
 def verbs(name: str) -> set[str]:
-    return VERBS | PIPELINE_VERBS[COMBINATIONS[name].get("ci", DEFAULT_CI)]
+    answers = COMBINATIONS[name]
+    return (
+        VERBS
+        | PIPELINE_VERBS[answers.get("ci", DEFAULT_CI)]
+        | LANGUAGE_VERBS.get(answers["language"], set())
+    )
 
 
 @pytest.mark.parametrize("name", COMBINATIONS)
