@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { buildApp } from './app.ts'
 import type { Config } from './config.ts'
-import { createLogger } from './logger.ts'
+import { createLogger, describe } from './logger.ts'
 
 // How long a connection that was opened before the socket closed may take to send a request.
 const silenceMs = 1_000
@@ -28,7 +28,7 @@ export async function serve(config: Config): Promise<number> {
     app.server.listen({ host: config.host, port: config.port })
     await once(app.server, 'listening')
   } catch (err) {
-    logger.error({ err }, 'cannot listen')
+    logger.error({ error: describe(err).error }, 'cannot listen')
     return 1
   }
   logger.info({ address: format(app.server.address() as AddressInfo) }, 'listening')
