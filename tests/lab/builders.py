@@ -173,10 +173,14 @@ class BuildKit:
 
     def build(self, build: Build, archive: Path) -> None:
         if not build.no_cache:
-            self._build(build, archive)
+            # Two builds at once may both keep a result of a step that they share, and then it
+            # is a matter of luck which of the two a later build takes.
+            text = (build.context / build.dockerfile).read_text()
+            first = sha256(next(iter(external_images(text, build.args)), ""))[:16]
+            with lock(self.runtime / f"build-{first}.lock"):
+                self._build(build, archive)
             return
-        # In a daemon of its own: a second result of the same step in the shared cache
-        # would make it a matter of luck which of the two a later build takes.
+        # In a daemon of its own, for the same reason.
         with self.cold(archive.parent) as fresh:
             fresh._build(build, archive)
 
