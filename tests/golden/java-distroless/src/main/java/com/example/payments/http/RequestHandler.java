@@ -1,6 +1,7 @@
 package com.example.payments.http;
 
 import java.nio.ByteBuffer;
+import java.time.Duration;
 import java.util.Objects;
 import java.util.Set;
 import java.util.UUID;
@@ -142,7 +143,7 @@ class RequestHandler extends Handler.Wrapper {
     Object pattern = request.getAttribute(HandlerMapping.BEST_MATCHING_PATTERN_ATTRIBUTE);
     String route = Objects.toString(pattern, "unmatched");
     int status = response.getStatus();
-    metrics.count(method, route, status, nanos);
+    metrics.count(method, route, status, Duration.ofNanos(nanos));
 
     Level level = Level.INFO;
     if (PROBES.contains(route)) {

@@ -9,6 +9,8 @@ import org.eclipse.jetty.server.Connector;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.springframework.boot.SpringApplication;
+import org.springframework.boot.availability.AvailabilityChangeEvent;
+import org.springframework.boot.availability.ReadinessState;
 import org.springframework.boot.jetty.JettyWebServer;
 import org.springframework.boot.web.server.context.WebServerApplicationContext;
 import org.springframework.context.ConfigurableApplicationContext;
@@ -84,6 +86,7 @@ public final class Server {
     String signal = signals.take();
     Traffic traffic = context.getBean(Traffic.class);
     traffic.drain();
+    AvailabilityChangeEvent.publish(context, ReadinessState.REFUSING_TRAFFIC);
     log.atInfo().addKeyValue("signal", signal).log("draining");
 
     Thread.startVirtualThread(() -> stop(context, traffic, signals));

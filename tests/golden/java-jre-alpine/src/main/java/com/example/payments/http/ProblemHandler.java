@@ -1,5 +1,6 @@
 package com.example.payments.http;
 
+import java.util.List;
 import jakarta.servlet.http.HttpServletRequest;
 
 import org.springframework.http.HttpHeaders;
@@ -14,17 +15,20 @@ import org.springframework.web.bind.annotation.RestControllerAdvice;
 import org.springframework.web.context.request.ServletWebRequest;
 import org.springframework.web.context.request.WebRequest;
 import org.springframework.web.servlet.HandlerMapping;
-import org.springframework.web.servlet.mvc.method.annotation.RequestMappingHandlerMapping;
+import org.springframework.web.servlet.mvc.method.RequestMappingInfoHandlerMapping;
 import org.springframework.web.servlet.mvc.method.annotation.ResponseEntityExceptionHandler;
 import org.springframework.web.util.DisconnectedClientHelper;
 
 /** Turns what a handler throws, and what Spring refuses on its behalf, into a problem. */
 @RestControllerAdvice
 class ProblemHandler extends ResponseEntityExceptionHandler {
-  private final RequestMappingHandlerMapping mapping;
+  private final List<RequestMappingInfoHandlerMapping> mappings;
 
-  ProblemHandler(RequestMappingHandlerMapping requestMappingHandlerMapping) {
-    this.mapping = requestMappingHandlerMapping;
+  /**
+   * @param mappings those of the controllers and of Actuator
+   */
+  ProblemHandler(List<RequestMappingInfoHandlerMapping> mappings) {
+    this.mappings = mappings;
   }
 
   @ExceptionHandler
@@ -70,7 +74,8 @@ class ProblemHandler extends ResponseEntityExceptionHandler {
       return;
     }
     PathContainer path = PathContainer.parsePath(request.getRequestURI());
-    mapping.getHandlerMethods().keySet().stream()
+    mappings.stream()
+        .flatMap(mapping -> mapping.getHandlerMethods().keySet().stream())
         .flatMap(info -> info.getPathPatternsCondition().getPatterns().stream())
         .filter(pattern -> pattern.matches(path))
         .sorted()

@@ -38,12 +38,16 @@ class RoutedRequest extends Request.Wrapper {
     return AUTOMATIC.contains(method) ? method.toLowerCase(Locale.ROOT) : method;
   }
 
-  /** JSON has one encoding, and its media type has no parameters: what a client says is ignored. */
+  /**
+   * A route has one type of answer, whatever a client accepts. JSON has one encoding, and its media
+   * type has no parameters: what a client says is ignored.
+   */
   private static HttpFields headers(HttpFields headers) {
-    String type = headers.get(HttpHeader.CONTENT_TYPE);
-    if (type == null || !type.split(";", 2)[0].strip().equalsIgnoreCase(JSON)) {
-      return headers;
+    HttpFields.Mutable routed = HttpFields.build(headers).remove(HttpHeader.ACCEPT);
+    String type = routed.get(HttpHeader.CONTENT_TYPE);
+    if (type != null && type.split(";", 2)[0].strip().equalsIgnoreCase(JSON)) {
+      routed.put(HttpHeader.CONTENT_TYPE, JSON);
     }
-    return HttpFields.build(headers).put(HttpHeader.CONTENT_TYPE, JSON).asImmutable();
+    return routed.asImmutable();
   }
 }

@@ -3,6 +3,7 @@ package com.example.payments.server;
 import java.io.IOException;
 import java.net.Socket;
 import java.time.Duration;
+import java.util.List;
 
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -53,10 +54,31 @@ class ApiTest {
         "/%zz",
         "/a%2Fb",
         "/error",
+        "/livez/x",
+        "/metrics/x",
+        "/prometheus",
+        "/health",
+        "/actuator",
         "/actuator/health"
       })
   void unknownPaths(String target) throws IOException {
     assertProblem(request("GET", target), 404, "Not Found");
+  }
+
+  @Test
+  void headIsAGetWithoutItsBody() throws IOException {
+    assertThat(request("HEAD", "/livez")).startsWith("HTTP/1.1 200 ").endsWith("\r\n\r\n");
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"text/html", "application/json", "application/openmetrics-text", "?"})
+  void whatAClientAcceptsIsIgnored(String type) throws IOException {
+    for (String path : List.of("/livez", "/readyz", "/metrics")) {
+      String head = RunningServer.head("GET " + path, CLOSE, "Accept: " + type);
+      assertThat(server.exchange(head))
+          .startsWith("HTTP/1.1 200 ")
+          .containsIgnoringCase("\r\ncontent-type: text/plain;");
+    }
   }
 
   @ParameterizedTest
@@ -134,7 +156,9 @@ class ApiTest {
             "http_request_duration_seconds_bucket{method=\"DELETE\",route=\"/livez\",le=\"0.005\"}")
         .contains("\nhttp_requests_in_flight 1.0\n")
         .contains("\nbuild_info{service=\"orders\",version=\"1.2.3\"} 1\n")
-        .contains("\nprocess_cpu_seconds_total ");
+        .contains("\njvm_memory_used_bytes{")
+        .contains("\nprocess_uptime_seconds ")
+        .doesNotContain("http_server_requests");
   }
 
   private static void assertProblem(String answer, int status, String title) {

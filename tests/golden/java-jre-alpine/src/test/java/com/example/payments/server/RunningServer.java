@@ -19,13 +19,13 @@ final class RunningServer implements AutoCloseable {
   final BlockingQueue<String> signals = new LinkedBlockingQueue<>();
   final CompletableFuture<Boolean> result;
 
-  /** Starts it and returns when it answers. */
+  /** Starts it and returns when it is ready. */
   RunningServer(Duration drainDelay, Duration shutdownTimeout) throws IOException {
     Settings settings = new Settings("127.0.0.1", port, "error", drainDelay, shutdownTimeout);
     Class<?> application = PaymentsApplication.class;
     Server server = new Server(application, settings, "orders", "1.2.3");
     result = CompletableFuture.supplyAsync(() -> server.serve(signals));
-    while (refuses()) {
+    while (!ready()) {
       if (result.isDone()) {
         throw new AssertionError("the service did not start");
       }
@@ -44,6 +44,10 @@ final class RunningServer implements AutoCloseable {
 
   Socket connect() throws IOException {
     return new Socket(InetAddress.getLoopbackAddress(), port);
+  }
+
+  private boolean ready() throws IOException {
+    return !refuses() && exchange(head("GET /readyz")).startsWith("HTTP/1.1 200");
   }
 
   boolean refuses() {
