@@ -351,9 +351,20 @@ def test_the_network_can_be_taken_from_one_step(lab: Lab, hello: Path) -> None:
         lab.build(hello, dockerfile="mixed.Dockerfile", no_network="mvn")
 
 
-def test_two_cold_builds_can_be_compared(lab: Lab, hello: Path) -> None:
-    cold = [lab.build(hello, "release", no_cache=True, reproducible=True) for _ in range(2)]
-    assert cold[0].digest == cold[1].digest
+def test_two_cold_builds_can_be_compared(lab: Lab, tmp_path: Path) -> None:
+    def step(command: str) -> None:
+        base = "gcr.io/distroless/static-debian13:debug-nonroot"
+        shell = 'SHELL ["/busybox/sh", "-c"]'
+        (tmp_path / "Dockerfile").write_text(f"FROM {base}\n{shell}\nRUN {command}\n")
+
+    def build(no_cache: bool) -> str:
+        return lab.build(tmp_path, no_cache=no_cache, reproducible=True).digest
+
+    step("echo hello > /tmp/hello")
+    assert build(no_cache=True) == build(no_cache=True)
+    step("cat /proc/sys/kernel/random/uuid > /tmp/id")
+    assert build(no_cache=True) != build(no_cache=True)
+    assert build(no_cache=False) == build(no_cache=False)
 
 
 def test_a_cold_daemon_ends_with_the_process_that_started_it(lab: Lab, tmp_path: Path) -> None:

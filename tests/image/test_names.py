@@ -20,8 +20,8 @@ RESERVED = {
 }  # fmt: skip
 
 
-# Java's lint compiles the tests as well, and a long name could break a line of its formatter.
-VERBS = {"java": ["lint"]}
+# Their lint compiles the tests as well, and a long name could break a line of a formatter.
+VERBS = {"java": ["lint"], "rust": ["lint"]}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
