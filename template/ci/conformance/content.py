@@ -66,6 +66,10 @@ _SIGNATURES: tuple[tuple[str, str, tuple[bytes, ...]], ...] = (
     (INTERPRETER, "dotnet", (b"hostfxr_main_startupinfo",)),
 )
 
+# Needles are printable. Without the other bytes a program is half as long, and as often
+# searched; NUL goes as well, which makes a wide needle a plain one.
+_UNPRINTABLE = bytes(byte for byte in range(256) if not 0x20 <= byte < 0x7F)
+_CONDENSED = tuple(tuple(needle.translate(None, _UNPRINTABLE) for needle in needles) for _, _, needles in _SIGNATURES)
 _LARGE_PROGRAMS = frozenset({"python", "node", "deno", "bun", "uv"})
 _EVERY_SIGNATURE = tuple(range(len(_SIGNATURES)))
 _LARGE_SIGNATURES = tuple(index for index in _EVERY_SIGNATURE if _SIGNATURES[index][1] in _LARGE_PROGRAMS)
@@ -171,10 +175,17 @@ class Inspector:
 
 def _signatures_in(window: bytearray, passed: int) -> list[int]:
     """Return the first signature that matches, as a list of one or none."""
-    for index in _EVERY_SIGNATURE if passed < SHELL_SIZE else _LARGE_SIGNATURES:
-        if all(needle in window for needle in _SIGNATURES[index][2]):
+    if passed >= SHELL_SIZE:
+        return [index for index in _LARGE_SIGNATURES if _all_in(window, _SIGNATURES[index][2])][:1]
+    condensed = window.translate(None, _UNPRINTABLE)
+    for index in _EVERY_SIGNATURE:
+        if _all_in(condensed, _CONDENSED[index]) and _all_in(window, _SIGNATURES[index][2]):
             return [index]
     return []
+
+
+def _all_in(window: bytearray, needles: tuple[bytes, ...]) -> bool:
+    return all(needle in window for needle in needles)
 
 
 def _elf_interpreter(head: bytes) -> str:
