@@ -1,6 +1,7 @@
 FROM docker.io/library/debian:trixie-slim AS alternative
 # hadolint ignore=DL3008
 RUN apt-get update \
+ && mkdir -p /usr/share/man/man1 \
  && apt-get install -y --no-install-recommends openjdk-25-jre-headless \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=builder /out/dependencies/ /app/

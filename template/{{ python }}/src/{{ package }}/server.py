@@ -24,7 +24,7 @@ EXIT_FAILED = 1
 def serve(config: Config) -> int:
     configure_logging(config.log_level)
     try:
-        listener = _listen(config)
+        listener = listen(config)
     except OSError as error:
         get_logger().error("cannot listen", error=f"{config.address}: {error.strerror}")
         return EXIT_FAILED
@@ -32,11 +32,14 @@ def serve(config: Config) -> int:
         return asyncio.run(_serve(config, listener))
 
 
-def _listen(config: Config) -> socket.socket:
+def listen(config: Config) -> socket.socket:
     family = socket.AF_INET if config.host.version == 4 else socket.AF_INET6
     listener = socket.socket(family)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Connections inherit it; asyncio does not set it on those of a given socket, and
+        # an answer in two pieces would wait for the client to acknowledge the first.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.bind((str(config.host), config.port))
         listener.listen(2048)
     except OSError:
