@@ -61,6 +61,8 @@ def _images(rows: dict[str, Any]) -> Iterator[Verdict]:
         others = {
             kind: rows.get(f"{language}/{kind}") for kind in ("artifact", "slim", "toolchain")
         }
+        if language == "rust" and row["base"] != "distroless":
+            others["artifact"] = rows.get("rust/static-artifact")
         if language in COMPILED and (artifact := others["artifact"]):
             floor = artifact["compressed"] + row["base_compressed"]
             yield Verdict("release, of artifact and base", name, size / floor, FLOOR, cause=cause)

@@ -21,7 +21,7 @@ STYLE: Any = {
     "axes.spines.right": False,
 }
 OURS, OTHERS, FLOOR, LIMIT = "#2f6f9f", "#c9ced4", "#8fb98f", "#b0413e"
-COLOURS = {"release": OURS, "artifact": FLOOR}
+COLOURS = {"release": OURS, "artifact": FLOOR, "static-artifact": FLOOR}
 
 
 def draw(data: dict[str, Any], directory: Path) -> None:

@@ -18,6 +18,7 @@ KINDS = {
     "toolchain": "toolchain image, one stage",
     "alpine": "Alpine",
     "artifact": "the artifact alone",
+    "static-artifact": "the static artifact alone",
 }
 HEAD = """\
 # The benchmark's figures

@@ -23,6 +23,8 @@ NOT_BUILT = (
     ".copier-answers.yml", ".editorconfig", ".git", ".gitattributes", ".gitignore",
     ".gitlab-ci.yml", "CODEOWNERS", "Makefile", "README.md", "ci", "renovate.json", "specs",
 )  # fmt: skip
+# Rust's base whose binary has glibc in it, as the one on an empty base has.
+STATIC = "distroless-static"
 BUILD_ARGS = {
     "DEBUG_FROM": "release",
     "VERSION": VERSION,
@@ -70,8 +72,9 @@ def alternatives(language: str) -> list[Subject]:
     """What a team would pick instead, and the floor; on the default base's builder."""
     default = bases(language)[0]
     # musl cannot run what is linked with glibc, so Rust on Alpine is the static binary.
-    static = "distroless-static" if language == "rust" else default
-    return [Subject(language, static if kind == "alpine" else default, kind) for kind in KINDS]
+    static = STATIC if language == "rust" else default
+    found = [Subject(language, static if kind == "alpine" else default, kind) for kind in KINDS]
+    return [*found, Subject(language, STATIC, "static-artifact")] if language == "rust" else found
 
 
 def subjects(language: str) -> list[Subject]:
@@ -83,7 +86,8 @@ def alternative(language: str, kind: str) -> str:
     if kind == "release":
         return ""
     own = ALTERNATIVES / f"{language}.{kind}.Dockerfile"
-    return (own if own.exists() else ALTERNATIVES / f"{kind}.Dockerfile").read_text()
+    shared = ALTERNATIVES / f"{kind.removeprefix('static-')}.Dockerfile"
+    return (own if own.exists() else shared).read_text()
 
 
 class Workshop:
