@@ -162,9 +162,9 @@ def conformance(workshop: Workshop, results: Results, options: Options) -> None:
     """
     for language in options.languages:
         subject = Subject(language, bases(language)[0])
-        row = results.row(
-            SECTION, f"conformance/{language}", workshop.inputs(subject), options.again
-        )
+        checks = tree_digest(workshop.service(language, subject.base) / "ci/conformance")
+        inputs = digest(workshop.inputs(subject), checks)
+        row = results.row(SECTION, f"conformance/{language}", inputs, options.again)
         if len(row.get("image", [])) >= options.repeats:
             continue
         say(f"template: conformance of {language}")
