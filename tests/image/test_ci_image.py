@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from services import BUILD_ARGS, IMAGES
 
-from lab import Lab, LabError, bases, external_images
+from lab import Lab, LabError, bases, external_images, install
 from lab.system import run
 from rendering import COMBINATIONS, Render
 
@@ -21,6 +21,8 @@ LANGUAGES = {
 
 def build(lab: Lab, service: Path, dockerfile: str, *options: str, **arguments: str) -> str:
     """Build with buildah, whose images stay in the storage; the name of the image."""
+    # Also where docker runs the other tests: the jobs run where buildah keeps the image.
+    install.packages(["buildah", "podman", "runc", "conmon"])
     names = external_images((service / dockerfile).read_text(), arguments)
     lab.bases_for(name for name in names if bases.canonical(name) in bases.names())
     image = f"localhost/ci-image/{secrets.token_hex(6)}:latest"
