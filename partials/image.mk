@@ -21,7 +21,7 @@ shell: debug-image ## Open a shell in the debug image
 
 .PHONY: verify
 verify: ## Check the repository, and the images of this version that are built
-	@python3 ci/conformance repo; repository=$$?; \
+	@python3 -B ci/conformance repo; repository=$$?; \
 		ci/engine.sh verify $(IMAGE):$(VERSION) && exit $$repository
 
 .PHONY: update

@@ -33,7 +33,7 @@ def _isolated_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         patch.setenv("GIT_COMMITTER_DATE", "2026-01-01T00:00:00Z")
         # What the `make` that runs the tests, or a hook, tells its children.
         for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "MAKEFLAGS", "MFLAGS",
-                     "MAKELEVEL", "VIRTUAL_ENV"):  # fmt: skip
+                     "MAKELEVEL", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE"):  # fmt: skip
             patch.delenv(name, raising=False)
         yield
 

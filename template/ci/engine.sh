@@ -79,7 +79,7 @@ verify_image() {
   image=$1
   file=$2
   shift 2
-  python3 ci/conformance image "$file" --name "$image" "$@" || status=$?
+  python3 -B ci/conformance image "$file" --name "$image" "$@" || status=$?
 }
 
 # Checks image $2 of engine $1, and the debug image if that is there, too.
