@@ -8,6 +8,10 @@ PYTHON ?= python3
 # Workers of the fast tier.
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 PYTEST := $(VENV)/bin/python -m pytest
+# The tests of a file share what they build.
+PYTEST_LAB = $(PYTEST) --numprocesses $(JOBS) --dist loadfile
+IMAGE_TIER := tests/image
+PIPELINE_TIER := $(patsubst %,tests/pipeline/test_%.py,pipeline faults failures)
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 .DEFAULT_GOAL := help
@@ -61,15 +65,15 @@ test-nightly: $(VENV)/.test ## Try ten times more answers than the fast tier doe
 
 .PHONY: test-image
 test-image: $(VENV)/.test ## Run the image tier: real images, built and run
-	$(PYTEST) --numprocesses $(JOBS) --dist loadfile tests/image
+	$(PYTEST_LAB) $(IMAGE_TIER)
 
 .PHONY: test-pipeline
 test-pipeline: $(VENV)/.test ## Run the pipeline tier: whole pipelines, on this machine
-	$(PYTEST) --numprocesses $(JOBS) --dist loadfile tests/pipeline/test_pipeline.py \
-		tests/pipeline/test_faults.py tests/pipeline/test_failures.py
+	$(PYTEST_LAB) $(PIPELINE_TIER)
 
 .PHONY: test
-test: test-fast test-image test-pipeline ## Run every test
+test: test-fast ## Run every test
+	$(PYTEST_LAB) $(IMAGE_TIER) $(PIPELINE_TIER)
 
 .PHONY: bench
 bench: $(VENV)/.test ## Measure, write docs/benchmark.md: make bench [ONLY=images,template] [LANGUAGES=go]

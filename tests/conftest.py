@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
+import quick_copier
 from rendering import Render, commit_all, copy_template
+
+quick_copier.install()
 
 # A run in the background of a script inherits an ignored SIGINT, and hands it on to the
 # services and commands that the tests end as Ctrl-C does.

@@ -6,7 +6,7 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -61,8 +61,8 @@ class Service:
             "and of the contract's checks a few"
         )
 
-    def build(self, target: str | None, **how: Any) -> Image:
-        return self.lab.build(self.directory, target, BUILD_ARGS, **how)
+    def build(self, target: str | None, args: Mapping[str, str] | None = None, **how: Any) -> Image:
+        return self.lab.build(self.directory, target, {**BUILD_ARGS, **(args or {})}, **how)
 
     @cached_property
     def release(self) -> Image:

@@ -19,23 +19,50 @@ RESERVED = {
     "python": ["logging"], "node": ["fastify"],
 }  # fmt: skip
 
-
-# Their lint compiles the tests as well, and a long name could break a line of a formatter.
-VERBS = {"java": ["lint"], "rust": ["lint"]}
+# The lint of Rust and Java compiles the tests as well, and a long name could break a line of a
+# formatter.
+VERBS = {"rust": ["lint"]}
+# Maven compiles several projects in one go.
+REACTOR = """\
+<project>
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>com.example</groupId>
+  <artifactId>names</artifactId>
+  <version>1</version>
+  <packaging>pom</packaging>
+  <modules>{modules}</modules>
+</project>
+"""
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_names_compile(
     language: str, render: Render, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-
-    # The dependencies are the same under every name: compile them once.
-    monkeypatch.setenv("CARGO_TARGET_DIR", str(tmp_path / "target"))
-    for name in [*NAMES, *RESERVED[language]]:
+    names = [*NAMES, *RESERVED[language]]
+    for name in names:
         service = tmp_path / name
         shutil.copytree(render(**LANGUAGES[language], service_name=name), service, symlinks=True)
-        verbs = VERBS.get(language, ["fetch", "build"])
-        result = run("make", "--no-print-directory", *verbs, cwd=service, env=toolchain(language))
-        assert result.returncode == 0, f"{name}:\n{tail(result)}"
         answers = yaml.safe_load((service / ".copier-answers.yml").read_text())
         assert answers["service_name"] == name
+    if language == "java":
+        modules = "".join(f"<module>{name}</module>" for name in names)
+        (tmp_path / "pom.xml").write_text(REACTOR.format(modules=modules))
+        shutil.copy(tmp_path / names[0] / "mvnw", tmp_path)
+        shutil.copytree(tmp_path / names[0] / ".mvn", tmp_path / ".mvn")
+        result = run(
+            "./mvnw", "--batch-mode", "--no-transfer-progress", "--quiet", "--projects=!.",
+            "com.diffplug.spotless:spotless-maven-plugin:check", "test-compile",
+            cwd=tmp_path, env=toolchain(language),
+        )  # fmt: skip
+        assert result.returncode == 0, tail(result)
+        assert all(list((tmp_path / name / "target").rglob("*Test.class")) for name in names)
+        return
+    # The dependencies are the same under every name: compile them once.
+    monkeypatch.setenv("CARGO_TARGET_DIR", str(tmp_path / "target"))
+    for name in names:
+        verbs = VERBS.get(language, ["fetch", "build"])
+        result = run(
+            "make", "--no-print-directory", *verbs, cwd=tmp_path / name, env=toolchain(language)
+        )
+        assert result.returncode == 0, f"{name}:\n{tail(result)}"

@@ -34,6 +34,8 @@ class Build:
     no_network: bool | str = False
     no_cache: bool = False
     reproducible: bool = False
+    packed: bool = True
+    images: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -210,6 +212,8 @@ class BuildKit:
         if build.reproducible:
             options.setdefault("build-arg:SOURCE_DATE_EPOCH", "0")
             output += ",rewrite-timestamp=true"
+        if not build.packed:
+            output += ",compression=uncompressed"
         with contextlib.ExitStack() as stack:
             directory = build.context
             if isinstance(build.no_network, str):
@@ -227,6 +231,15 @@ class BuildKit:
                 f"--output={output}",
                 *(f"--opt={key}={value}" for key, value in options.items()),
             ]
+            for name, archive in build.images.items():
+                layout = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=archive.parent)))
+                with tarfile.open(archive) as tar:
+                    tar.extractall(layout, filter="data")
+                digest = json.loads((layout / "index.json").read_text())["manifests"][0]["digest"]
+                command += [
+                    f"--oci-layout={name}={layout}",
+                    f"--opt=context:{name}=oci-layout://{name}@{digest}",
+                ]
             run(command, what=f"BuildKit: {build.title}")
 
 

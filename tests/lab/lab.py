@@ -168,6 +168,8 @@ class Lab:
         no_network: bool | str = False,
         no_cache: bool = False,
         reproducible: bool = False,
+        packed: bool = True,
+        images: Mapping[str, Image] | None = None,
     ) -> Image:
         """Build a target of a service's Dockerfile.
 
@@ -175,7 +177,9 @@ class Lab:
         network; a regular expression takes it only from the RUNs that match, and
         from one at least. `no_cache` starts cold. `reproducible` asks the builder
         for the same digest from the same source. `dockerfile` is relative to the
-        context; image/Dockerfile and Dockerfile are found without it.
+        context; image/Dockerfile and Dockerfile are found without it. BuildKit alone
+        leaves new layers uncompressed if not `packed`, and takes `images` for a FROM
+        that has the name of one.
         """
         where = Path(context).resolve()
         build = builders.Build(
@@ -186,7 +190,11 @@ class Lab:
             no_network,
             no_cache,
             reproducible,
+            packed,
+            {name: image.oci_archive for name, image in (images or {}).items()},
         )
+        if builder != "buildkit" and (images or not packed):
+            raise LabError(f"{builder} takes no images and compresses always; use BuildKit")
         text = (where / build.dockerfile).read_text()
         known = set(bases.names())
         self.bases_for(

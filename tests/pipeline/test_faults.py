@@ -45,4 +45,7 @@ def test_a_fault_stops_the_pipeline_and_moves_no_tag(
     assert project.tags() == before
     assert project.manifests() == published
     project.git("reset", "--quiet", "--hard", "HEAD~1")
-    project.release(version)
+
+
+def test_without_the_fault_the_version_is_released(project: Project, released: None) -> None:
+    project.release("1.1.0")

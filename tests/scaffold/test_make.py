@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from rendering import COMBINATIONS, ROOT, Render, commit_all, git
-from toolchains import run, tail, toolchain
+from toolchains import run, tail
 
 VERBS = {
     "help", "fetch", "lint", "test", "build", "run", "image", "debug-image", "shell", "verify",
@@ -47,21 +47,6 @@ def test_help_lists_the_verbs(name: str, render: Render) -> None:
 def test_readme_lists_the_verbs(name: str, render: Render) -> None:
     readme = (render(**COMBINATIONS[name]) / "README.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\| `make ([a-z-]+)` \|", readme, re.MULTILINE)) == verbs(name)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_day_one(language: str, scaffold: Render) -> None:
-    """`make lint test build` passes, and leaves nothing that git would show."""
-    service = scaffold(**LANGUAGES[language])
-    commit_all(service, "Scaffold")
-    for verb in ("fetch", "lint", "test", "build"):
-        result = run("make", "--no-print-directory", verb, cwd=service, env=toolchain(language))
-        assert result.returncode == 0, f"make {verb}:\n{tail(result)}"
-    assert git(service, "status", "--porcelain") == ""
-    result = run("make", "--no-print-directory", "clean", cwd=service)
-    assert result.returncode == 0, tail(result)
-    assert git(service, "status", "--porcelain", "--ignored") == ""
 
 
 @pytest.fixture

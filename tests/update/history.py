@@ -28,6 +28,7 @@ from rendering import COMBINATIONS, ROOT, commit_all, copy_template, git, render
 BEFORE = "v1000.0.0"
 AFTER = "v1000.1.0"
 COPIER = f"{sys.executable} -W ignore -m copier"
+QUICK_COPIER = f"{sys.executable} -W ignore {ROOT / 'tests/quick_copier.py'}"
 LANGUAGES = sorted({combination["language"] for combination in COMBINATIONS.values()})
 CI = list(
     yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))["ci"]["choices"].values()
@@ -217,7 +218,7 @@ class History:
 def update(service: Path, verb: str = "update", **env: str) -> subprocess.CompletedProcess[str]:
     """Run the service's own script, as `make update` does; make would hide its exit code."""
     return subprocess.run(
-        ["ci/update.sh", verb], cwd=service, env={**os.environ, "COPIER": COPIER, **env},
+        ["ci/update.sh", verb], cwd=service, env={**os.environ, "COPIER": QUICK_COPIER, **env},
         stdin=subprocess.DEVNULL, capture_output=True, text=True,
     )  # fmt: skip
 

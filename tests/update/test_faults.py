@@ -13,7 +13,7 @@ import pytest
 from history import (
     AFTER,
     BEFORE,
-    COPIER,
+    QUICK_COPIER,
     Edit,
     History,
     append,
@@ -81,7 +81,7 @@ def test_a_full_disk(service: Path, history: History, tmp_path: Path) -> None:
     """A file-size limit is a disk that fills up: some files are written, then none."""
     before = snapshot(service)
     result = update(
-        service, COPIER=script(tmp_path / "copier", f'ulimit -f 8\nexec {COPIER} "$@"\n')
+        service, COPIER=script(tmp_path / "copier", f'ulimit -f 8\nexec {QUICK_COPIER} "$@"\n')
     )
     assert result.returncode == 1
     assert "the update failed; the service is as it was" in result.stderr

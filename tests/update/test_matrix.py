@@ -13,15 +13,18 @@ from history import (
     AFTER,
     BEFORE,
     CI,
+    COPIER,
     GUIDELINE,
     LANGUAGES,
     PLATFORM,
+    QUICK_COPIER,
     RELEASES,
     REMOVED_PLATFORM,
     SUPERSEDED_RECORD,
     Edit,
     History,
     append,
+    content,
     differences,
     edited_platform_files,
     remove,
@@ -31,7 +34,7 @@ from history import (
     write,
 )
 
-from rendering import COMBINATIONS, git
+from rendering import COMBINATIONS, git, rendered_files
 
 DELETED_RECORD = "specs/ADRs/ADR-004-unprivileged-image-builds-with-kaniko.md"
 OWN_RECORD = "specs/ADRs/service/SVC-0001-our-decision.md"
@@ -115,6 +118,30 @@ def test_edits_deletions_and_additions_survive(
         assert theirs in text, path
     assert "/tmp/\n" in (service / ".gitignore").read_text(encoding="utf-8")
     assert edited_platform_files(service) == set()
+
+
+def test_quick_copier_updates_as_copier_does(history: History, tmp_path: Path) -> None:
+    """What most of these tests run is no other Copier, but for its time."""
+    answers = with_default_base("go")
+    edits = [
+        *lived_in("go"),
+        append(GUIDELINE, "\nOur own rule.\n"),
+        lambda service: (service / "ci/engine.sh").chmod(0o644),
+    ]
+    seen = []
+    for copier in (COPIER, QUICK_COPIER):
+        service = history.service(tmp_path / "service", BEFORE, *edits, **answers)
+        result = update(service, COPIER=copier)
+        files = {
+            str(path): (content(service / path), (service / path).lstat().st_mode)
+            for path in rendered_files(service)
+            if path.parts[0] != ".git"
+        }
+        status = git(service, "status", "--porcelain")
+        seen.append((result.returncode, result.stdout, result.stderr, status, files))
+        service.rename(tmp_path / str(len(seen)))
+    assert seen[0][0] == 1
+    assert seen[0] == seen[1]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

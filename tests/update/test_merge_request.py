@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 from gitlab_standin import GitLab
-from history import AFTER, BEFORE, COPIER, History, append, differences, substitute, write
+from history import AFTER, BEFORE, QUICK_COPIER, History, append, differences, substitute, write
 
 from rendering import commit_all, git
 
@@ -38,7 +38,7 @@ class Project:
         self.commands = directory / "commands"
         real = shutil.which("git")
         for name, text in (
-            ("copier", f'exec {COPIER} "$@"\n'),
+            ("copier", f'exec {QUICK_COPIER} "$@"\n'),
             # Who looks at the processes of the machine sees this.
             ("git", f'echo "git $*" >>{self.commands}\nexec {real} "$@"\n'),
         ):
