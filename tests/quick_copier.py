@@ -1,4 +1,6 @@
-"""Copier, without two things that it does over and over again; also as a program.
+"""Copier, without two things that it does over and over again.
+
+As a program it is Copier, or runs the Python script that is its first argument.
 
 A copy compiles the strings of paths and questions for each file anew, and starts git for each
 file that it writes to learn core.fileMode, which matters in a repository alone. Without them
@@ -7,6 +9,8 @@ the hundreds of copies and updates of these tests take some three quarters of th
 
 from __future__ import annotations
 
+import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -42,4 +46,9 @@ def install() -> None:
 
 if __name__ == "__main__":
     install()
-    CopierApp.run()
+    if sys.argv[1].endswith(".py"):
+        del sys.argv[0]
+        sys.path[0] = str(Path(sys.argv[0]).parent)
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    else:
+        CopierApp.run()

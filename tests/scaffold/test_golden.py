@@ -8,7 +8,9 @@ from pathlib import Path
 
 from rendering import ROOT, copy_template
 
-GOLDEN = [sys.executable, str(ROOT / "scripts/golden.py"), "--check"]
+GOLDEN = [
+    sys.executable, str(ROOT / "tests/quick_copier.py"), str(ROOT / "scripts/golden.py"), "--check",
+]  # fmt: skip
 
 
 def test_golden_services_are_current() -> None:

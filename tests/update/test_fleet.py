@@ -19,6 +19,7 @@ from history import (
     BEFORE,
     LANGUAGES,
     OWNERSHIP,
+    QUICK_COPIER,
     History,
     append,
     remove,
@@ -61,7 +62,9 @@ Ours.
 
 def fleet(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, ROOT / "scripts/fleet.py", *arguments], capture_output=True, text=True
+        [*QUICK_COPIER.split(), ROOT / "scripts/fleet.py", *arguments],
+        capture_output=True,
+        text=True,
     )
 
 
