@@ -5,9 +5,8 @@ UV_VERSION := 0.13.9
 VENV := .venv
 UV := $(VENV)/bin/uv
 PYTHON ?= python3
-# Workers of the tests; in the fast tier some of them wait now and then.
+# Workers of the tests.
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
-FAST_JOBS ?= $(shell expr $(JOBS) + 1)
 PYTEST := $(VENV)/bin/python -m pytest
 # The tests of a file share what they build.
 PYTEST_LAB = $(PYTEST) --numprocesses $(JOBS) --dist loadfile
@@ -57,7 +56,7 @@ picture: $(VENV)/.test ## Draw docs/questions.svg after a change to a question
 
 .PHONY: test-fast
 test-fast: lint ## Run the fast tier: renders, answers, lint, updates, conformance
-	$(PYTEST) --numprocesses $(FAST_JOBS) tests/scaffold tests/conformance tests/contract tests/update \
+	$(PYTEST) --numprocesses $(JOBS) tests/scaffold tests/conformance tests/contract tests/update \
 		tests/benchmark tests/pipeline/test_schema.py tests/pipeline/test_scripts.py
 
 .PHONY: test-nightly

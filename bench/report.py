@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -306,6 +307,8 @@ def fill(text: str, content: str) -> str:
 
 
 def write(data: dict[str, Any], docs: Path) -> None:
+    """Write the pages; in the order of the file, not in that of the measuring."""
+    data = json.loads(json.dumps(data, sort_keys=True))
     (docs / "benchmark.md").write_text(page(data), encoding="utf-8")
     choosing = docs / "choosing-a-base.md"
     if choosing.exists():

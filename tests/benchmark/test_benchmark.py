@@ -274,6 +274,15 @@ def test_committed_pages_are_of_the_committed_figures(committed: dict[str, Any])
     agree(choosing, wanted, "docs/choosing-a-base.md")
 
 
+def test_the_order_of_measuring_does_not_show(committed: dict[str, Any], tmp_path: Path) -> None:
+    other = copy.deepcopy(committed)
+    rows = other["sections"]["build"]["rows"]
+    other["sections"]["build"]["rows"] = dict(reversed(rows.items()))
+    assert report.page(other) != report.page(committed)
+    report.write(other, tmp_path)
+    agree((tmp_path / "benchmark.md").read_text(), report.page(committed), "docs/benchmark.md")
+
+
 def test_committed_plots_are_of_the_committed_figures(
     committed: dict[str, Any], tmp_path: Path
 ) -> None:

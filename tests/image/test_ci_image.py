@@ -76,20 +76,39 @@ def built(
     image.oci_archive.unlink()
 
 
-def test_day_one_needs_no_network(built: Built, lab: Lab, tmp_path: Path) -> None:
+def job(built: Built, lab: Lab, directory: Path, *verbs: str) -> None:
+    """Run `make` in the CI image as a job does, without a network."""
+    command = [
+        lab.engine, "run", "--rm", "--network=none", "--pull=never", "--entrypoint=",
+        f"--volume={directory}:/builds/payments", "--workdir=/builds/payments",
+        *shorter(built.language, lab), built.image.ref, "make", "--no-print-directory", *verbs,
+    ]  # fmt: skip
+    run(command, what=f"make {' '.join(verbs)}", env=lab.env)
+
+
+@pytest.fixture
+def service(built: Built, tmp_path: Path) -> Path:
+    directory = tmp_path / "payments"
+    shutil.copytree(built.services[0].directory, directory, symlinks=True)
+    commit_all(directory, "Scaffold")
+    return directory
+
+
+def test_day_one_needs_no_network(built: Built, lab: Lab, service: Path) -> None:
     """What a team types and what the jobs run passes, and leaves nothing that git would show."""
-    service = tmp_path / "payments"
-    shutil.copytree(built.services[0].directory, service, symlinks=True)
-    commit_all(service, "Scaffold")
-    for verbs, shown in ((["lint", "test", "verify", "build"], []), (["clean"], ["--ignored"])):
-        job = [
-            lab.engine, "run", "--rm", "--network=none", "--pull=never", "--entrypoint=",
-            f"--volume={service}:/builds/payments", "--workdir=/builds/payments",
-            *shorter(built.language, lab), built.image.ref,
-            "make", "--no-print-directory", *verbs,
-        ]  # fmt: skip
-        run(job, what=f"make {' '.join(verbs)}", env=lab.env)
-        assert git(service, "status", "--porcelain", *shown) == ""
+    job(built, lab, service, "lint", "test", "verify", "build")
+    assert git(service, "status", "--porcelain") == ""
+    job(built, lab, service, "clean")
+    assert git(service, "status", "--porcelain", "--ignored") == ""
+
+
+@pytest.mark.parametrize("built", ["go"], indirect=True)
+def test_day_one_can_fail(built: Built, lab: Lab, service: Path) -> None:
+    """A line that no formatter leaves as it is."""
+    with (service / "cmd/payments/main.go").open("a") as file:
+        file.write("    //   badly   formatted\n")
+    with pytest.raises(LabError, match=r"make lint failed(.|\n)*not formatted"):
+        job(built, lab, service, "lint")
 
 
 def test_a_cold_build_needs_no_network_and_agrees(built: Built, lab: Lab) -> None:
