@@ -24,7 +24,8 @@ _sync_executable_bit = Worker._sync_git_index_executable_bit
 
 
 def _compile_once(self: SandboxedEnvironment, source: Any, *given: Any, **named: Any) -> Template:
-    if not isinstance(source, str) or given or named:
+    # Copier notes for each compilation whether it met a {% yield %}.
+    if not isinstance(source, str) or "yield" in source or given or named:
         return _compile(self, source, *given, **named)
     compiled: dict[str, Template] = self.__dict__.setdefault("_compiled", {})
     if source not in compiled:

@@ -240,16 +240,14 @@ def test_a_service_without_a_pipeline(root: Path, answers: str) -> None:
     assert not [check for check in answer.report["checked"] if check.startswith("PIP")]
 
 
-def test_the_tool_checks_the_repository_that_it_stands_in(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+def test_the_tool_checks_the_repository_that_it_stands_in(root: Path, tmp_path: Path) -> None:
     commit_all(root, "Scaffold")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     answer = run_process("repo", cwd=elsewhere, tool=root / "ci/conformance")
     assert (answer.code, answer.out) == (0, "payments: 45 checks, no findings\n")
     # Python keeps the bytecode of __main__.py before that can forbid it.
+    assert {path.name.split(".")[0] for path in root.rglob("*.pyc")} <= {"__main__"}
     assert git(root, "status", "--porcelain") == ""
 
 

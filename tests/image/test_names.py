@@ -19,10 +19,9 @@ RESERVED = {
     "python": ["logging"], "node": ["fastify"],
 }  # fmt: skip
 
-# The lint of Rust and Java compiles the tests as well, and a long name could break a line of a
-# formatter.
+# Rust's lint compiles the tests as well, and a long name could break a line of the formatter.
 VERBS = {"rust": ["lint"]}
-# Maven compiles several projects in one go.
+# Maven does what Java's lint does, for several projects in one go.
 REACTOR = """\
 <project>
   <modelVersion>4.0.0</modelVersion>

@@ -231,9 +231,9 @@ class BuildKit:
                 f"--output={output}",
                 *(f"--opt={key}={value}" for key, value in options.items()),
             ]
-            for name, archive in build.images.items():
-                layout = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=archive.parent)))
-                with tarfile.open(archive) as tar:
+            for name, image in build.images.items():
+                layout = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=image.parent)))
+                with tarfile.open(image) as tar:
                     tar.extractall(layout, filter="data")
                 digest = json.loads((layout / "index.json").read_text())["manifests"][0]["digest"]
                 command += [

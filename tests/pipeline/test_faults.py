@@ -47,5 +47,5 @@ def test_a_fault_stops_the_pipeline_and_moves_no_tag(
     project.git("reset", "--quiet", "--hard", "HEAD~1")
 
 
-def test_without_the_fault_the_version_is_released(project: Project, released: None) -> None:
+def test_after_the_faults_a_version_is_released(project: Project, released: None) -> None:
     project.release("1.1.0")

@@ -21,10 +21,6 @@ PIPELINE_VERBS = {"gitlab": {"ci"}, "none": set()}
 # Maven has no lock file of its own, and so no command that writes one.
 LANGUAGE_VERBS = {"java": {"lock"}}
 DEFAULT_CI = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))["ci"]["default"]
-LANGUAGES = {
-    combination["language"]: combination
-    for combination in reversed(COMBINATIONS.values())
-}  # fmt: skip
 
 
 def verbs(name: str) -> set[str]:

@@ -7,7 +7,7 @@ if sys.version_info < (3, 9):  # noqa: UP036 - said before anything fails to par
     print("conformance: this is Python {}.{}, it needs 3.9 or newer".format(*sys.version_info), file=sys.stderr)
     sys.exit(2)
 
-sys.dont_write_bytecode = True  # the directory holds exactly the files that the lock names
+sys.dont_write_bytecode = True  # of all but this file, whose bytecode is kept already
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 from conformance.cli import main  # noqa: E402
