@@ -74,10 +74,10 @@ class Service:
 
     def conformance(self, image: Image, *options: str | Path) -> subprocess.CompletedProcess[str]:
         """Run the service's own conformance checks on an image."""
+        command = [sys.executable, "-B", "ci/conformance", "image", image.oci_archive, *options]
         return subprocess.run(
-            [sys.executable, "ci/conformance", "image", str(image.oci_archive), *map(str, options)],
-            cwd=self.directory, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            list(map(str, command)), cwd=self.directory, capture_output=True, text=True, check=False
+        )
 
     def findings(self, image: Image, *options: str | Path) -> list[str]:
         """The checks' findings, but the one that is the stand-in's fault and not the image's."""

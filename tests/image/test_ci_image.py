@@ -92,7 +92,8 @@ def job(built: Built, lab: Lab, directory: Path, *verbs: str) -> None:
 @pytest.fixture
 def service(built: Built, tmp_path: Path) -> Path:
     directory = tmp_path / "payments"
-    shutil.copytree(built.services[0].directory, directory, symlinks=True)
+    clutter = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(built.services[0].directory, directory, symlinks=True, ignore=clutter)
     commit_all(directory, "Scaffold")
     return directory
 

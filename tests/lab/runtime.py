@@ -112,6 +112,10 @@ def clear(env: Mapping[str, str], engine_name: str) -> None:
     if images := engine(engine_name, "images", names, "--filter=reference=localhost/lab/*"):
         engine(engine_name, "rmi", "--force", *images)
     if engine_name == "podman":  # docker's storage is not the lab's own
+        # gitlab-ci-local leaves some behind when it is killed, and podman counts them: it has
+        # locks for 2048 in all.
+        engine("podman", "rm", "--all", "--force", "--time=0")
+        engine("podman", "volume", "rm", "--all", "--force")
         engine("podman", "image", "prune", "--force", "--filter=until=72h")
 
 
