@@ -10,8 +10,10 @@ JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 PYTEST := $(VENV)/bin/python -m pytest
 # The tests of a file share what they build.
 PYTEST_LAB = $(PYTEST) --numprocesses $(JOBS) --dist loadfile
+FAST_TIER := $(patsubst %,tests/%,scaffold conformance contract update benchmark) \
+	$(patsubst %,tests/pipeline/test_%.py,schema scripts)
 IMAGE_TIER := tests/image
-PIPELINE_TIER := $(patsubst %,tests/pipeline/test_%.py,pipeline faults failures)
+PIPELINE_TIER := $(filter-out $(FAST_TIER),$(wildcard tests/pipeline/test_*.py))
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 .DEFAULT_GOAL := help
@@ -56,8 +58,7 @@ picture: $(VENV)/.test ## Draw docs/questions.svg after a change to a question
 
 .PHONY: test-fast
 test-fast: lint ## Run the fast tier: renders, answers, lint, updates, conformance
-	$(PYTEST) --numprocesses $(JOBS) tests/scaffold tests/conformance tests/contract tests/update \
-		tests/benchmark tests/pipeline/test_schema.py tests/pipeline/test_scripts.py
+	$(PYTEST) --numprocesses $(JOBS) $(FAST_TIER)
 
 .PHONY: test-nightly
 test-nightly: $(VENV)/.test ## Try ten times more answers than the fast tier does

@@ -348,10 +348,20 @@ class Kaniko:
         what: str,
         env: Mapping[str, str] | None = None,
     ) -> str:
-        """Run the executor on a context; /out in its root is `out`. Returns its output."""
+        """Run the executor on a context; /kaniko/out in its root is `out`. Returns its output.
+
+        It leaves mounts out of layers, so there is none where a Dockerfile may write.
+        """
         with tempfile.TemporaryDirectory(dir=out.parent, prefix="kaniko-") as work:
             root = Path(work) / "root"
-            for name in ("kaniko/ssl/certs", "kaniko/.docker", "workspace", "out", "etc", "proc"):
+            for name in (
+                "kaniko/ssl/certs",
+                "kaniko/.docker",
+                "kaniko/out",
+                "workspace",
+                "etc",
+                "proc",
+            ):
                 (root / name).mkdir(parents=True)
             for name in ("dev", "tmp", "sys"):
                 (root / name).mkdir()
@@ -413,7 +423,7 @@ class Kaniko:
                 *self.flags(),
                 f"--dockerfile={build.dockerfile}",
                 "--no-push",
-                "--oci-layout-path=/out/layout",
+                "--oci-layout-path=/kaniko/out/layout",
                 *([f"--target={build.target}"] if build.target else []),
                 *(["--reproducible"] if build.reproducible else []),
                 *(f"--build-arg={key}={value}" for key, value in build.args.items()),
@@ -434,7 +444,7 @@ mount --bind "$root" "$root"
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 mount --bind "$context" "$root/workspace"
-mount --bind "$out" "$root/out"
+mount --bind "$out" "$root/kaniko/out"
 cd "$root"
 exec chroot . /kaniko/executor "$@"
 """

@@ -286,7 +286,7 @@ def jdk_with_libc(root: Path) -> Path:
     """The JDK itself, or where its glibc is newer than the machine's a copy that brings that."""
     from . import debian
 
-    java = [root / "bin" / "java", "-version"]
+    java: list[str | Path] = [root / "bin" / "java", "-version"]
     if subprocess.run(java, capture_output=True, check=False).returncode == 0:
         return root
     home = cache_dir() / "tools" / f"{root.name}-with-libc"

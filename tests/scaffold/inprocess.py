@@ -57,11 +57,13 @@ class Template:
         context = dict(worker._render_context())
         rendered = {}
         for path in self._files:
-            parts = [
-                self._environment.from_string(part).render(context)
-                for part in path.relative_to("template").with_suffix("").parts
-            ]
-            if all(parts):
+            # Most files are another language's, which the first part of their path tells.
+            parts = []
+            for part in path.relative_to("template").with_suffix("").parts:
+                parts.append(self._environment.from_string(part).render(context))
+                if not parts[-1]:
+                    break
+            else:
                 rendered[str(Path(*parts))] = self._environment.get_template(
                     path.as_posix()
                 ).render(context)

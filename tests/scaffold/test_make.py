@@ -122,3 +122,22 @@ def test_new_wants_a_destination() -> None:
     result = run("make", "--no-print-directory", "new", cwd=ROOT)
     assert result.returncode == 2
     assert "make new DEST=" in result.stderr
+
+
+def left_out(checkout: Path) -> set[str]:
+    """The files of tests that `make test` does not run."""
+    result = run("make", "--dry-run", "test", cwd=checkout)
+    assert result.returncode == 0, tail(result)
+    given = {word for word in result.stdout.split() if word.startswith("tests/")}
+    files = (path.relative_to(checkout) for path in checkout.glob("tests/*/test_*.py"))
+    return {
+        str(path) for path in files if given.isdisjoint(map(str, (path, *path.parents)))
+    }  # fmt: skip
+
+
+def test_every_test_is_in_a_tier(checkout: Path) -> None:
+    assert left_out(checkout) == set()
+    for path in ("tests/pipeline/test_later.py", "tests/later/test_later.py"):
+        (checkout / path).parent.mkdir(exist_ok=True)
+        (checkout / path).touch()
+    assert left_out(checkout) == {"tests/later/test_later.py"}
