@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
@@ -49,6 +50,15 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def test_run(name: str) -> ElementTree.Element:
+    try:
+        return ElementTree.parse(name).getroot()
+    except (OSError, ElementTree.ParseError) as problem:
+        raise argparse.ArgumentTypeError(
+            f"got {name!r}, want the XML of pytest --junit-xml: {problem}"
+        ) from problem
+
+
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     offered = languages()
@@ -63,7 +73,10 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--seconds", type=positive, default=10, help="length of the load of a round"
     )
     parser.add_argument("--again", action="store_true", help="measure what is known already, too")
-    parser.add_argument("--suite", metavar="FILE", help="the XML of pytest --junit-xml")
+    parser.add_argument(
+        "--suite", nargs="+", type=test_run, default=[], metavar="FILE",
+        help="the XML of pytest --junit-xml",
+    )  # fmt: skip
     parser.add_argument(
         "--docs", type=Path, default=DOCS, help="where the figures and pages go, and are known from"
     )

@@ -124,7 +124,7 @@ def run_kaniko(lab: Lab, context: Path, target: str, cache: list[str]) -> None:
     out.mkdir()
     flags = [
         *lab.kaniko.flags(), *cache, "--dockerfile=image/Dockerfile", f"--target={target}",
-        "--no-push", "--tar-path=/out/image.tar",
+        "--no-push", "--tar-path=/kaniko/out/image.tar",
         *(f"--build-arg={key}={value}" for key, value in BUILD_ARGS.items()),
     ]  # fmt: skip
     lab.kaniko.run(context, flags, out, f"Kaniko: {context.name}")

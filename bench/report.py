@@ -264,9 +264,9 @@ def _template(data: dict[str, Any]) -> str:
     tiers = [row for name, row in rows.items() if name.startswith("suite/")]
     if tiers:
         text += "\n" + table(
-            ("test tier", "tests", "seconds of all tests"),
-            [(row["tier"], str(row["tests"]), f"{row['seconds']:.0f}") for row in
-             sorted(tiers, key=lambda r: r["tier"])],
+            ("test tier", "directory", "tests", "seconds of all tests"),
+            [(row["tier"], f"tests/{row['directory']}", str(row["tests"]), f"{row['seconds']:.0f}")
+             for row in sorted(tiers, key=lambda r: (r["tier"], r["directory"]))],
         )  # fmt: skip
     return text
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from xml.etree import ElementTree
 
 _START = time.monotonic()
 
@@ -17,7 +18,7 @@ class Options:
     repeats: int
     seconds: int
     again: bool
-    suite: str | None = None
+    suite: list[ElementTree.Element] = field(default_factory=list)
 
 
 def say(message: str) -> None:

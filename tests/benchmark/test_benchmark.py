@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 import pytest
 from markdown_it import MarkdownIt
 
-from bench import build, images, plots, report, stats, subjects
+from bench import build, images, plots, report, stats, subjects, template
 from bench.__main__ import parse
 from bench.budgets import Verdict, judge
 from bench.results import Results, tree_digest
@@ -202,7 +202,7 @@ def test_the_page_has_the_figures(data: dict[str, Any]) -> None:
     assert copies[1][0] == "an empty template"
     assert copies[2][3:7] == ["1.50 ± 25 %", "1.50", "3.00 ± 25 %", "2.00"]
     assert checks[1] == ["Go", "0.31 ± 2 %", "0.50 ± 5 %", "6.5"]
-    assert tiers[1] == ["scaffold", "300", "812"]
+    assert tiers[1] == ["fast", "tests/scaffold", "300", "812"]
 
 
 def test_the_page_says_what_was_not_measured(data: dict[str, Any]) -> None:
@@ -405,6 +405,8 @@ def test_alternatives_are_dockerfiles(language: str, render: Render, tmp_path: P
         (["--only", "image"], "no section image; there are: images, template, runtime, build"),
         (["--languages", "cobol"], "no language cobol"),
         (["--repeats", "0"], 'got "0", want a number of at least 1'),
+        (["--suite", "none.xml"], "got 'none.xml', want the XML of pytest --junit-xml"),
+        (["--suite", __file__], "want the XML of pytest --junit-xml: not well-formed"),
     ],
 )
 def test_a_wrong_word_is_refused(
@@ -421,3 +423,26 @@ def test_sections_and_languages_are_chosen() -> None:
     assert chosen.only == ["images", "build"]
     assert chosen.languages == ["go", "rust"]
     assert parse([]).languages == subjects.languages()
+
+
+def test_runs_of_tests_add_up(tmp_path: Path) -> None:
+    paths = []
+    for name, cases in {
+        "fast": [("tests.update.test_matrix", 1.5), ("tests.pipeline.test_schema", 0.25)],
+        "lab": [("tests.pipeline.test_faults", 2.25), ("tests.image.test_lab", 3)],
+    }.items():
+        suite = ElementTree.Element("testsuite")
+        for module, seconds in cases:
+            ElementTree.SubElement(suite, "testcase", classname=module, time=str(seconds))
+        paths.append(str(tmp_path / f"{name}.xml"))
+        ElementTree.ElementTree(suite).write(paths[-1])
+    results = Results(tmp_path / "benchmark.json")
+    results.begin(template.SECTION, HERE, 0)
+    template.suite(results, parse(["--suite", *paths]).suite)
+    rows = results.data["sections"][template.SECTION]["rows"]
+    assert {
+        name: (row["tier"], row["tests"], row["seconds"]) for name, row in rows.items()
+    } == {
+        "suite/update": ("fast", 1, 1.5), "suite/pipeline": ("pipeline", 2, 2.5),
+        "suite/image": ("image", 1, 3.0),
+    }  # fmt: skip
