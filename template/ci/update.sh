@@ -251,7 +251,7 @@ report() {
     echo "update: or undo it with: $undo" >&2
     exit 1
   fi
-  echo "update: done; look at it with: git diff; then: make lint test verify && git add --all && git commit" >&2
+  echo "update: done; look at it with: git status; git diff; then: make lint test verify && git add --all && git commit" >&2
 }
 
 check() {

@@ -1,4 +1,4 @@
-"""Kaniko, where there is one: two builds give the same image."""
+"""Kaniko, where there is one: a build gives the same image again, from its cache as well."""
 
 from __future__ import annotations
 
@@ -13,8 +13,14 @@ LANGUAGES = list(dict.fromkeys(COMBINATIONS[name]["language"] for name in IMAGES
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_kaniko_builds_agree(language: str, kaniko: str, lab: Lab, render: Render) -> None:
-    """Without a cache, twice; the bases of a language differ in what is copied only."""
+    """Without a cache, with an empty one, and with one that has every step; the bases of a
+    language differ in what is copied only."""
     answers = next(c for c in COMBINATIONS.values() if c["language"] == language)
     service = Service(lab, render(**answers), answers)
-    first, second = (service.build("release", builder=kaniko, reproducible=True) for _ in range(2))
-    assert first.digest == second.digest
+    with lab.empty_registry() as registry:
+        cache = f"{registry.address}/cache"
+        first, second, third = (
+            service.build("release", builder=kaniko, reproducible=True, cache_repository=where)
+            for where in (None, cache, cache)
+        )
+    assert first.digest == second.digest == third.digest

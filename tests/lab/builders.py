@@ -36,6 +36,7 @@ class Build:
     reproducible: bool = False
     packed: bool = True
     images: Mapping[str, Path] = field(default_factory=dict)
+    cache_repository: str | None = None
 
     @property
     def title(self) -> str:
@@ -426,6 +427,11 @@ class Kaniko:
                 "--oci-layout-path=/kaniko/out/layout",
                 *([f"--target={build.target}"] if build.target else []),
                 *(["--reproducible"] if build.reproducible else []),
+                *(
+                    ["--cache=true", f"--cache-repo={build.cache_repository}"]
+                    if build.cache_repository
+                    else []
+                ),
                 *(f"--build-arg={key}={value}" for key, value in build.args.items()),
             ]
             # Otherwise the base's layers are rewritten as well.

@@ -170,6 +170,7 @@ class Lab:
         reproducible: bool = False,
         packed: bool = True,
         images: Mapping[str, Image] | None = None,
+        cache_repository: str | None = None,
     ) -> Image:
         """Build a target of a service's Dockerfile.
 
@@ -179,7 +180,7 @@ class Lab:
         for the same digest from the same source. `dockerfile` is relative to the
         context; image/Dockerfile and Dockerfile are found without it. BuildKit alone
         leaves new layers uncompressed if not `packed`, and takes `images` for a FROM
-        that has the name of one.
+        that has the name of one. Kaniko alone has a `cache_repository`.
         """
         where = Path(context).resolve()
         build = builders.Build(
@@ -192,9 +193,12 @@ class Lab:
             reproducible,
             packed,
             {name: image.oci_archive for name, image in (images or {}).items()},
+            cache_repository,
         )
         if builder != "buildkit" and (images or not packed):
             raise LabError(f"{builder} takes no images and compresses always; use BuildKit")
+        if builder != "kaniko" and cache_repository:
+            raise LabError(f"{builder} has no cache in a registry; use Kaniko")
         text = (where / build.dockerfile).read_text()
         known = set(bases.names())
         self.bases_for(
