@@ -64,6 +64,12 @@ def test_only_promotion_cannot_be_interrupted_and_it_runs_alone() -> None:
     assert PIPELINE["promote"]["resource_group"] == "promote"
 
 
+def test_a_commit_does_not_cancel_a_scheduled_rebuild() -> None:
+    """It builds a release and no commit of the branch, and nobody is told of a cancellation."""
+    [rule] = [r for r in PIPELINE["workflow"]["rules"] if "schedule" in r["if"]]
+    assert rule["auto_cancel"] == {"on_new_commit": "none"}
+
+
 def test_promotion_waits_for_every_stage_before_it() -> None:
     assert "needs" not in PIPELINE["promote"]
 

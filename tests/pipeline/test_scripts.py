@@ -455,6 +455,35 @@ def test_images_that_are_named_literally_are_pinned(source: Job) -> None:
     assert done.stdout == DOCKERFILE.replace(name, f"{name}@{DIGEST['c']}")
 
 
+def test_a_base_may_be_quoted(source: Job) -> None:
+    """As Docker reads it; and several arguments may share an instruction."""
+    path = source.directory / "image/Dockerfile"
+    plain = path.read_text()
+    expected = resolved(source)
+    bases = (source.directory / ".pipeline/bases").read_text()
+    for quoted in (
+        plain.replace("ARG RELEASE_IMAGE=gcr.io/distroless/static-debian13:nonroot",
+                      'ARG RELEASE_IMAGE="gcr.io/distroless/static-debian13:nonroot"'),
+        plain.replace("ARG RELEASE_IMAGE=gcr.io/distroless/static-debian13:nonroot",
+                      "ARG OTHER=x RELEASE_IMAGE='gcr.io/distroless/static-debian13:nonroot'"),
+    ):  # fmt: skip
+        assert quoted != plain
+        path.write_text(quoted)
+        assert resolved(source) == expected
+        assert (source.directory / ".pipeline/bases").read_text() == bases
+
+
+def test_a_base_without_a_default_is_not_taken_for_scratch(source: Job) -> None:
+    path = source.directory / "image/Dockerfile"
+    text = path.read_text()
+    path.write_text(text.replace("ARG RELEASE_IMAGE=gcr.io/distroless/static-debian13:nonroot",
+                                 "ARG RELEASE_IMAGE"))  # fmt: skip
+    assert path.read_text() != text
+    done = source.script("resolve.sh")
+    assert done.returncode == 1
+    assert "error: image/Dockerfile: ARG RELEASE_IMAGE names no image" in done.stderr
+
+
 def debian(job: Job, digest: str, **versions: str) -> None:
     """A base with Debian packages."""
     status = job.directory / "exports" / digest / "var/lib/dpkg/status.d"

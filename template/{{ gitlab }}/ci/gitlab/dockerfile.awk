@@ -27,13 +27,16 @@ function report(argument, name) {
 
 # One instruction, its continuation lines joined, its original lines kept in text.
 function instruction(joined,    words, count, i, name, sources, last) {
-  gsub(/[][",]/, " ", joined)
+  gsub(/["']/, "", joined)
+  gsub(/[][,]/, " ", joined)
   count = split(joined, words, /[ \t]+/)
   i = words[1] == "" ? 2 : 1
   name = toupper(words[i])
-  if (name == "ARG" && !from_seen && words[i + 1] ~ /_IMAGE=/) {
-    split(words[i + 1], sources, "=")
-    if (is_image(sources[2])) report(sources[1], sources[2])
+  if (name == "ARG" && !from_seen) {
+    for (i++; i <= count; i++) {
+      split(words[i], sources, "=")
+      if (sources[1] ~ /_IMAGE$/ && is_image(sources[2])) report(sources[1], sources[2])
+    }
   } else if (name == "FROM") {
     from_seen = 1
     for (i++; words[i] ~ /^--/; i++) continue

@@ -58,6 +58,8 @@ base_name=${base% *}
 base_digest=${base#* }
 case $base_name in *@*) base_name=${base_name%@*} ;; esac
 if [ -z "$base" ]; then
+  ! grep -q '^ARG .*RELEASE_IMAGE' "$SOURCE_DIR/image/Dockerfile" ||
+    fail "image/Dockerfile: ARG RELEASE_IMAGE names no image; give it the base as its default"
   base_name=scratch
   base_digest=''
 fi
