@@ -146,7 +146,8 @@ impl Clock {
 
     fn bytes_arrived(&self) {
         let mut state = self.state();
-        if state.stage == Stage::Idle {
+        // hyper hangs up unless what it had of a refused body was all of it.
+        if matches!(state.stage, Stage::Idle | Stage::Refused) {
             state.stage = Stage::Headers;
             state.begun = Instant::now();
             state.read_by = Some(state.begun + HEADERS_TIMEOUT);
@@ -457,6 +458,19 @@ mod tests {
         clock.answered();
 
         assert_eq!(seconds(patience(&mut stream).await), 60);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn headers_after_a_body_that_nobody_read_have_five_seconds() {
+        let (mut stream, mut client, clock) = timed();
+        clock.headers_read();
+        clock.answering();
+        clock.answered();
+        advance(Duration::from_secs(20)).await;
+        client.write_all(b"G").await.unwrap();
+        stream.read_u8().await.unwrap();
+
+        assert_eq!(seconds(patience(&mut stream).await), 5);
     }
 
     #[tokio::test(start_paused = true)]
