@@ -1,5 +1,7 @@
 """The command line: serve, or one of the two subcommands."""
 
+import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -33,6 +35,10 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _serve(config: Config) -> int:
+    # Until the server has handlers of its own: the kernel keeps a signal without one from the
+    # first process of a container, and there is nothing yet to end in order.
+    for early in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(early, lambda _signal, _frame: os._exit(0))
     # Only serving pays for loading the web framework: a health check runs again and again.
     from .server import serve  # noqa: PLC0415
 

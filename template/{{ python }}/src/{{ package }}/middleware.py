@@ -17,6 +17,9 @@ from .problems import FAULT, internal_server_error, problem
 MAX_HEADER_BYTES = 16 * 1024
 MAX_BODY_BYTES = 1024 * 1024
 
+# Where whoever cuts a connection off finds, in the ASGI scope, what to call for its request.
+CUT_SHORT = "service.cut_short"
+
 _QUIET_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -65,6 +68,7 @@ class _Exchange:
         self._fault_logged = False
         self._started_at = time.perf_counter()
         self._request_id = choose_request_id(Headers(scope=scope).get("x-request-id"))
+        scope[CUT_SHORT] = self.cut_short
         metrics.in_flight.inc()
 
     async def send(self, message: Message) -> None:
@@ -84,24 +88,28 @@ class _Exchange:
         if self._finished and not self._fault_logged:
             get_logger().error("failed after the answer", **self._fault())
 
+    def cut_short(self, error: Exception) -> None:
+        """Logs, but does not count: whatever is sent from now on, the client does not get it."""
+        seconds = self._end()
+        self._scope[FAULT] = error
+        get_logger().error("answer cut short", **self._fields(seconds), **self._fault())
+
     def finish(self) -> None:
         if self._finished:
             return
-        self._finished = True
-        seconds = time.perf_counter() - self._started_at
+        seconds = self._end()
         route = getattr(self._scope.get("route"), "path", "unmatched")
-        self._metrics.in_flight.dec()
         self._metrics.observe(self._scope["method"], route, self.status, seconds)
         self._log(seconds)
 
+    def _end(self) -> float:
+        self._finished = True
+        del self._scope[CUT_SHORT]
+        self._metrics.in_flight.dec()
+        return time.perf_counter() - self._started_at
+
     def _log(self, seconds: float) -> None:
-        fields: dict[str, object] = {
-            "method": self._scope["method"],
-            "path": self._scope["raw_path"].decode("ascii", "backslashreplace"),
-            "status": self.status,
-            "duration_ms": round(seconds * 1000, 3),
-            "request_id": self._request_id,
-        }
+        fields = self._fields(seconds, status=self.status)
         log = get_logger()
         if FAULT in self._scope:
             self._fault_logged = True
@@ -112,6 +120,15 @@ class _Exchange:
             log.error("request", **fields, error=f"answered {self.status}")
         else:
             log.info("request", **fields)
+
+    def _fields(self, seconds: float, **answer: int) -> dict[str, object]:
+        return {
+            "method": self._scope["method"],
+            "path": self._scope["raw_path"].decode("ascii", "backslashreplace"),
+            **answer,
+            "duration_ms": round(seconds * 1000, 3),
+            "request_id": self._request_id,
+        }
 
     def _fault(self) -> dict[str, str]:
         error = self._scope[FAULT]

@@ -10,7 +10,7 @@ from typing import ClassVar
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from .middleware import choose_request_id
+from .middleware import CUT_SHORT, choose_request_id
 from .problems import problem
 
 
@@ -68,6 +68,10 @@ class LimitedProtocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answers what is not HTTP; called while h11's error is being handled."""
+        if self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
+            # It is in the body of a request that has its answer already, or some of it.
+            self.transport.close()
+            return
         status = getattr(sys.exception(), "error_status_hint", HTTPStatus.BAD_REQUEST)
         answer = problem(status, msg)
         headers = [
@@ -93,10 +97,20 @@ class LimitedProtocol(H11Protocol):
                 self._current = cycle
                 self._enter(Phase.EXCHANGE)
         elif self._phase is Phase.EXCHANGE:
-            self._enter(Phase.IDLE)
+            # The next request may have begun to arrive before this one was over.
+            self._enter(Phase.HEADERS if self.conn.trailing_data[0] else Phase.IDLE)
 
     def _enter(self, phase: Phase) -> None:
         self._phase = phase
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self.loop.call_later(self.seconds[phase], self.transport.abort)
+        self._timer = self.loop.call_later(self.seconds[phase], self._cut_off)
+
+    def _cut_off(self) -> None:
+        # A body that is late is the client's fault, unless nobody has read what is here of it.
+        awaits_body = self.conn.their_state is h11.SEND_BODY and not self.flow.read_paused
+        if self._phase is Phase.EXCHANGE and not awaits_body:
+            cut_short = self.cycle.scope.get(CUT_SHORT)
+            if callable(cut_short):
+                cut_short(TimeoutError(f"no answer within {self.seconds[self._phase]:g} s"))
+        self.transport.abort()
