@@ -60,11 +60,12 @@ export async function buildApp(
   })
 
   app.register(allow)
-  app.register(metrics)
   app.register(requests)
   app.register(problems)
   app.register(json)
 
+  // From here on there are routes: they take the error handler that they find.
+  app.register(metrics)
   app.register(probes)
   for (const route of routes) app.register(route)
   app.register(async () => app.refuseOtherMethods())

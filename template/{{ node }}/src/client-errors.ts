@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { problemDocument, problemType, title } from './problem.ts'
 
@@ -19,9 +20,15 @@ export function refuseTunnel(socket: Duplex): void {
   answer(socket, 404, 'There is nothing at this path.')
 }
 
-// There is no request here, so no framework either: this is the answer on the wire.
-function answer(socket: Duplex, status: number, detail: string): void {
-  if (!socket.writable) {
+/** With the response that the socket is busy with: Node's own handler asks it, its types lack it. */
+interface HttpSocket extends Duplex {
+  _httpMessage?: ServerResponse | null
+}
+
+// There is no request here, so no framework either: this is the answer on the wire,
+// unless another one has begun there.
+function answer(socket: HttpSocket, status: number, detail: string): void {
+  if (!socket.writable || socket._httpMessage?.headersSent) {
     socket.destroy()
     return
   }

@@ -9,9 +9,12 @@ async function main(args: string[]): Promise<number> {
   try {
     // Each command imports what it needs: the health check starts without Fastify.
     if (command === undefined) {
+      // Before it loads anything: the kernel drops the signals that a container's
+      // first process has no handler for.
+      const stop = firstSignal()
       const config = readConfig(process.env)
       const { serve } = await import('./server.ts')
-      return await serve(config)
+      return await serve(config, stop)
     }
     if (command === 'version' && rest.length === 0) {
       console.log(`${service} ${version}`)
@@ -29,4 +32,18 @@ async function main(args: string[]): Promise<number> {
   }
   console.error(`usage: ${service} [version | healthcheck]`)
   return 2
+}
+
+/** Resolves with the first SIGTERM or SIGINT; the next one ends the process. */
+function firstSignal(): Promise<NodeJS.Signals> {
+  const { promise, resolve } = Promise.withResolvers<NodeJS.Signals>()
+  let received = false
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      if (received) process.exit(1)
+      received = true
+      resolve(signal)
+    })
+  }
+  return promise
 }

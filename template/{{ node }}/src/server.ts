@@ -9,8 +9,8 @@ import { createLogger, describe } from './logger.ts'
 // How long a connection that was opened before the socket closed may take to send a request.
 const silenceMs = 1_000
 
-/** Serves until a signal arrives and the service is drained; resolves to the exit code. */
-export async function serve(config: Config): Promise<number> {
+/** Serves until `stop` brings a signal and the service is drained; resolves to the exit code. */
+export async function serve(config: Config, stop: Promise<NodeJS.Signals>): Promise<number> {
   const logger = createLogger(config.logLevel)
   // Also for rejections that nobody handled: the state of the process is unknown.
   process.on('uncaughtException', (err) => {
@@ -20,7 +20,6 @@ export async function serve(config: Config): Promise<number> {
 
   const app = await buildApp(logger)
   const inFlight = countRequests(app.server)
-  const stop = firstSignal()
 
   try {
     // Not app.listen(), which logs a line an interface in its own words. So there
@@ -50,20 +49,6 @@ export async function serve(config: Config): Promise<number> {
   }
   logger.info('stopped')
   return 0
-}
-
-/** Resolves with the first SIGTERM or SIGINT; the next one ends the process. */
-function firstSignal(): Promise<NodeJS.Signals> {
-  const { promise, resolve } = Promise.withResolvers<NodeJS.Signals>()
-  let received = false
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.on(signal, () => {
-      if (received) process.exit(1)
-      received = true
-      resolve(signal)
-    })
-  }
-  return promise
 }
 
 /** Counts the requests whose answer is not finished. */

@@ -4,6 +4,8 @@ import { request as rawRequest } from 'node:http'
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { describe, test } from 'node:test'
+import { Registry } from 'prom-client'
+import { Problem } from '../src/problem.ts'
 import { service, version } from '../src/service.ts'
 import { serveApp } from './support.ts'
 
@@ -142,6 +144,29 @@ describe('error answers', () => {
     assert.equal(line?.error, 'the secret is out')
   })
 
+  const thrown: [what: string, error: unknown, status: number][] = [
+    ['a problem', new Problem(409, 'The name is taken.'), 409],
+    ["an error with its upstream's status", upstreamError({ code: 'ERR_BAD_REQUEST' }), 500],
+    ['an error with a number for a code', upstreamError({ code: 7 }), 500],
+    ['nothing', undefined, 500],
+  ]
+  for (const [what, error, status] of thrown) {
+    test(`${status} where a handler throws ${what}`, async (t) => {
+      const { url, logged } = await serveApp(t, [
+        async (app) => {
+          app.get('/fault', async () => {
+            throw error
+          })
+        },
+      ])
+      const answer = await fetch(`${url}/fault`)
+      assert.equal(answer.status, status)
+      assert.doesNotMatch(await answer.text(), /secret/)
+      const [line] = await logged('request')
+      assert.equal(line?.level, status === 500 ? 'error' : 'info')
+    })
+  }
+
   test('none at all when it takes longer than 15 seconds', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] })
     const { url, logged } = await serveApp(t, [
@@ -181,6 +206,24 @@ describe('error answers', () => {
       assert.match(answer, /^x-request-id: [0-9a-f-]{36}\r$/im)
     })
   }
+})
+
+describe('what is not HTTP', () => {
+  test('does not get into an answer that has begun', async (t) => {
+    const { url } = await serveApp(t, [
+      async (app) => {
+        app.get('/endless', (_request, reply) => {
+          reply.hijack().raw.write('the beginning')
+        })
+      },
+    ])
+    const socket = connect(Number(new URL(url).port), '127.0.0.1')
+    socket.write('GET /endless HTTP/1.1\r\nHost: x\r\n\r\n')
+    const [beginning] = await once(socket, 'data')
+    assert.match(String(beginning), /^HTTP\/1.1 200 OK\r\n/)
+    socket.write('nonsense\r\n\r\n')
+    assert.doesNotMatch(await text(socket), /HTTP|problem/)
+  })
 })
 
 describe('request ids', () => {
@@ -235,6 +278,32 @@ describe('logs', () => {
     )
   })
 
+  test('a method that a probe does not have at debug level', async (t) => {
+    const { url, logged } = await serveApp(t)
+    for (const path of ['/livez', '/readyz', '/metrics', '/v1/greetings']) {
+      await fetch(url + path, { method: 'PUT' })
+    }
+    assert.deepEqual(
+      (await logged('request', 4)).map(({ level, path, status }) => [level, path, status]),
+      [
+        ['debug', '/livez', 405],
+        ['debug', '/readyz', 405],
+        ['debug', '/metrics', 405],
+        ['info', '/v1/greetings', 405],
+      ],
+    )
+  })
+
+  test('metrics that fail at error level', async (t) => {
+    t.mock.method(Registry.prototype, 'metrics', async () => {
+      throw new Error('no metrics today')
+    })
+    const { url, logged } = await serveApp(t)
+    await assertProblem(await fetch(`${url}/metrics`), 500, 'Internal Server Error')
+    const [line] = await logged('request')
+    assert.deepEqual([line?.level, line?.error], ['error', 'no metrics today'])
+  })
+
   test('a client that goes away', async (t) => {
     const { app, url, logged } = await serveApp(t)
     const upload = rawRequest(`${url}/v1/greetings`, {
@@ -245,7 +314,8 @@ describe('logs', () => {
     upload.write('{')
     await once(app.server, 'request')
     upload.destroy()
-    assert.equal((await logged('request aborted'))[0]?.path, '/v1/greetings')
+    const [line] = await logged('request aborted')
+    assert.deepEqual([line?.level, line?.path], ['debug', '/v1/greetings'])
   })
 })
 
@@ -272,6 +342,11 @@ describe('metrics', () => {
     }
   })
 })
+
+/** What an HTTP client throws where its server refuses. */
+function upstreamError(fields: { code: unknown }): Error {
+  return Object.assign(new Error('no access to the secret index'), { statusCode: 403, ...fields })
+}
 
 async function assertProblem(answer: Response, status: number, title: string): Promise<unknown> {
   assert.equal(answer.status, status)

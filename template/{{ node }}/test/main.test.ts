@@ -73,6 +73,21 @@ describe('serving', () => {
     })
   }
 
+  for (const [signals, code] of [
+    [['SIGTERM'], 0],
+    [['SIGINT', 'SIGTERM'], 1],
+  ] as const) {
+    test(`ends with ${code} on ${signals.join(' and ')} while it starts`, async (t) => {
+      const ended = await run(t, [], {
+        NODE_OPTIONS: `--import ${atFirstImportOfFastify(signals)}`,
+        HOST: '127.0.0.1',
+        PORT: String(await freePort()),
+        DRAIN_DELAY_SECONDS: '0',
+      })
+      assert.deepEqual([ended.code, ended.stderr], [code, ''])
+    })
+  }
+
   test('cuts off what is left at the deadline', async (t) => {
     const running = await start(t, { DRAIN_DELAY_SECONDS: '0', SHUTDOWN_TIMEOUT_SECONDS: '1' })
     await upload(running.port, '{"name":')
@@ -114,6 +129,22 @@ async function run(t: TestContext, args: string[], env: Record<string, string> =
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)])
   const [code] = await exit
   return { code, stdout, stderr }
+}
+
+/** A module with which the process sends itself signals before Fastify is loaded. */
+function atFirstImportOfFastify(signals: readonly NodeJS.Signals[]): string {
+  const source = `
+    import { registerHooks } from 'node:module'
+    const signals = ${JSON.stringify(signals)}
+    registerHooks({
+      resolve(specifier, context, next) {
+        if (specifier === 'fastify') {
+          for (const signal of signals.splice(0)) process.kill(process.pid, signal)
+        }
+        return next(specifier, context)
+      },
+    })`
+  return `data:text/javascript,${encodeURIComponent(source)}`
 }
 
 /** Starts the service on a free port, and waits until it listens. */

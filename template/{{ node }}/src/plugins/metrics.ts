@@ -68,7 +68,7 @@ export const metrics = fp(async (app) => {
     },
   })
 
-  app.get('/metrics', { config: { probe: true } }, async (_request, reply) =>
+  app.get('/metrics', { config: { poll: 'scrape' } }, async (_request, reply) =>
     reply.type(registry.contentType).send(await registry.metrics()),
   )
 })

@@ -54,7 +54,10 @@ export function sendProblem(reply: FastifyReply, error: FastifyError): FastifyRe
     .send(problemDocument(status, detail))
 }
 
-function statusOf(error: unknown): number {
-  const status = (error as Partial<FastifyError> | undefined)?.statusCode
-  return status !== undefined && status >= 400 && status <= 599 ? status : 500
+// Only a Problem and Fastify's own errors are meant for the client. Any other is a
+// fault: an HTTP client's, say, carries the status that its own server answered.
+function statusOf(error: Partial<FastifyError> | null | undefined): number {
+  const { code, statusCode = 500 } = error ?? {}
+  const meant = error instanceof Problem || String(code).startsWith('FST_')
+  return meant && statusCode >= 400 && statusCode <= 599 ? statusCode : 500
 }

@@ -15,8 +15,8 @@ declare module 'fastify' {
     failure: unknown
   }
   interface FastifyContextConfig {
-    /** Probes and metrics are logged at debug level. */
-    probe?: boolean
+    /** Asked all the time, so logged at debug level: a probe also when it fails. */
+    poll?: 'probe' | 'scrape' | undefined
   }
 }
 
@@ -70,11 +70,12 @@ export const requests = fp(async (app) => {
     }
 
     app.metrics.observe(method, request.routeOptions.url, status, elapsedMs / 1000)
-    if (request.routeOptions.config.probe) {
-      request.log.debug({ ...fields, status }, 'request')
-    } else if (status >= 500) {
+    const { poll } = request.routeOptions.config
+    if (status >= 500 && poll !== 'probe') {
       const reason = describe(request.failure ?? title(status))
       request.log.error({ ...fields, status, ...reason }, 'request')
+    } else if (poll !== undefined) {
+      request.log.debug({ ...fields, status }, 'request')
     } else {
       request.log.info({ ...fields, status }, 'request')
     }
