@@ -8,7 +8,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from payments.version import SERVICE, VERSION
 
@@ -89,6 +92,20 @@ def started(**environ: str) -> Iterator[Service]:
 
 def messages(log: list[dict[str, Any]]) -> list[str]:
     return [line["msg"] for line in log]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_process_that_is_still_loading(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    # In place of the real one, which loads too fast to send a signal meanwhile.
+    (tmp_path / "uvicorn.py").write_text(
+        """import time\nprint('{"msg": "loading"}', flush=True)\ntime.sleep(60)\n"""
+    )
+    with started(PYTHONPATH=str(tmp_path)) as service:
+        assert service.next_line() == {"msg": "loading"}
+        service.signal(number)
+        assert service.end() == (0, [], "")
 
 
 def test_requests_in_flight_are_answered_before_the_end() -> None:

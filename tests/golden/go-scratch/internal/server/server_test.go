@@ -189,6 +189,8 @@ func TestRequestLog(t *testing.T) {
 		{"GET", "/readyz", "/readyz", 503, "debug"},
 		{"GET", "/metrics", "/metrics", 200, "debug"},
 		{"GET", "/caf%C3%A9", "/caf%C3%A9", 404, "info"},
+		{"GET", `/a"b%2Fc?d`, `/a"b%2Fc`, 404, "info"},
+		{"GET", "http://example.com/elsewhere?a", "/elsewhere", 404, "info"},
 		{"GET", "/broken", "/broken", 500, "error"},
 	}
 	for _, test := range tests {
@@ -300,6 +302,26 @@ func TestClientLeaves(t *testing.T) {
 		}
 	}()
 	s.http.Handler.ServeHTTP(unreachable{httptest.NewRecorder()}, httptest.NewRequest("GET", "/metrics", nil))
+}
+
+func TestSlowHandler(t *testing.T) {
+	s, _ := newServer()
+	server := httptest.NewServer(s.endpoint("/slow", func(w http.ResponseWriter, _ *http.Request) error {
+		// As if the handler took longer than that.
+		http.NewResponseController(w).SetWriteDeadline(time.Unix(1, 0))
+		io.WriteString(w, "done")
+		return nil
+	}))
+	defer server.Close()
+
+	resp, err := http.Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if got := read(t, resp); got != "done" {
+		t.Errorf("got %q, want the answer", got)
+	}
 }
 
 func TestMetrics(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"example.com/platform/payments/internal/problem"
@@ -41,7 +42,7 @@ func (s *Server) endpoint(route string, handle handler) http.Handler {
 		s.metrics.Observe(r.Method, route, res.status, elapsed)
 		attrs := []slog.Attr{
 			slog.String("method", r.Method),
-			slog.String("path", r.URL.EscapedPath()),
+			slog.String("path", sentPath(r)),
 			slog.Int("status", res.status),
 			slog.Float64("duration_ms", float64(elapsed.Microseconds())/1000),
 			slog.String("request_id", id),
@@ -62,6 +63,14 @@ func (s *Server) endpoint(route string, handle handler) http.Handler {
 			panic(http.ErrAbortHandler) // so that the client sees it too
 		}
 	})
+}
+
+// sentPath is the path of a request as the client wrote it.
+func sentPath(r *http.Request) string {
+	if sent, _, _ := strings.Cut(r.RequestURI, "?"); strings.HasPrefix(sent, "/") {
+		return sent
+	}
+	return r.URL.EscapedPath()
 }
 
 // guard turns a panic of handle into an error.
@@ -141,6 +150,8 @@ type response struct {
 func (w *response) WriteHeader(status int) {
 	if w.status == 0 && status >= http.StatusOK {
 		w.status = status
+		// net/http counts from the end of the headers, and the handler's time with it.
+		http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(writeTimeout))
 		if w.draining() {
 			w.Header().Set("Connection", "close")
 		}

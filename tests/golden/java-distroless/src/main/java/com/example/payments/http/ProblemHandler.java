@@ -17,7 +17,6 @@ import org.springframework.web.context.request.WebRequest;
 import org.springframework.web.servlet.HandlerMapping;
 import org.springframework.web.servlet.mvc.method.RequestMappingInfoHandlerMapping;
 import org.springframework.web.servlet.mvc.method.annotation.ResponseEntityExceptionHandler;
-import org.springframework.web.util.DisconnectedClientHelper;
 
 /** Turns what a handler throws, and what Spring refuses on its behalf, into a problem. */
 @RestControllerAdvice
@@ -38,9 +37,6 @@ class ProblemHandler extends ResponseEntityExceptionHandler {
 
   @ExceptionHandler
   ResponseEntity<Object> fault(Exception e, HttpServletRequest request) {
-    if (DisconnectedClientHelper.isClientDisconnectedException(e)) {
-      return null; // nobody is there to read an answer
-    }
     request.setAttribute(RequestHandler.FAULT, e);
     return answer(HttpStatus.INTERNAL_SERVER_ERROR, new HttpHeaders(), null);
   }

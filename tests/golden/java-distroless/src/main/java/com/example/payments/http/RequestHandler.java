@@ -5,6 +5,8 @@ import java.time.Duration;
 import java.util.Objects;
 import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.regex.Pattern;
 import jakarta.servlet.RequestDispatcher;
 
@@ -45,8 +47,11 @@ class RequestHandler extends Handler.Wrapper {
   /** The request attribute that holds the reason of a 500. */
   static final String FAULT = RequestHandler.class.getName() + ".fault";
 
+  /** The request attribute that holds why an answer ends before it is complete. */
+  static final String CUT_SHORT = RequestHandler.class.getName() + ".cutShort";
+
   private static final Pattern ID = Pattern.compile("[A-Za-z0-9._-]{1,128}");
-  private static final Set<String> PROBES = Set.of("/livez", "/readyz", "/metrics");
+  private static final Set<String> PROBES = Set.of("/livez", "/readyz");
 
   private static final HttpField CLOSE =
       new HttpField(HttpHeader.CONNECTION, HttpHeaderValue.CLOSE.asString());
@@ -66,42 +71,19 @@ class RequestHandler extends Handler.Wrapper {
   public boolean handle(Request request, Response response, Callback callback) {
     String id = id(request.getHeaders().get(ID_HEADER));
     response.getHeaders().put(ID_HEADER, id);
-    request.addHttpStreamWrapper(ClosingStream::new);
-    EndPoint endPoint = request.getConnectionMetaData().getConnection().getEndPoint();
-    endPoint.setIdleTimeout(Limits.REQUEST.toMillis());
+    Exchange exchange = new Exchange(request, response, callback, id);
+    request.addHttpStreamWrapper(exchange::watch);
     traffic.begin();
-    Callback answered =
-        new Callback.Nested(callback) {
-          @Override
-          public void succeeded() {
-            end();
-            Callback idle =
-                Callback.from(() -> endPoint.setIdleTimeout(Limits.IDLE.toMillis()), getCallback());
-            // A connection that is closed with a body on its way would take the answer with it.
-            Content.Source.consumeAll(request, idle);
-          }
-
-          @Override
-          public void failed(Throwable cause) {
-            end();
-            super.failed(cause);
-          }
-
-          private void end() {
-            record(request, response, id);
-            traffic.end();
-          }
-        };
     try {
       HttpURI uri = request.getHttpURI();
       if (uri.getCanonicalPath() == null || uri.hasViolations()) {
-        Response.writeError(request, response, answered, HttpStatus.NOT_FOUND.value());
-      } else if (!super.handle(new RoutedRequest(request), response, answered)) {
-        Response.writeError(request, response, answered, HttpStatus.NOT_FOUND.value());
+        Response.writeError(request, response, exchange, HttpStatus.NOT_FOUND.value());
+      } else if (!super.handle(new RoutedRequest(request), response, exchange)) {
+        Response.writeError(request, response, exchange, HttpStatus.NOT_FOUND.value());
       }
     } catch (Exception e) {
       request.setAttribute(FAULT, e);
-      Response.writeError(request, response, answered, e);
+      Response.writeError(request, response, exchange, e);
     }
     return true;
   }
@@ -118,7 +100,7 @@ class RequestHandler extends Handler.Wrapper {
     } else if (response.getStatus() >= 500) {
       response.setStatus(HttpStatus.BAD_REQUEST.value());
     }
-    Callback answered = Callback.from(() -> record(request, response, id), callback);
+    Callback answered = Callback.from(() -> record(request, response, id, null), callback);
     return errors.handle(request, response, answered);
   }
 
@@ -137,7 +119,7 @@ class RequestHandler extends Handler.Wrapper {
         && request.getHeaders().size() == 0;
   }
 
-  private void record(Request request, Response response, String id) {
+  private void record(Request request, Response response, String id, Throwable cutShort) {
     long nanos = System.nanoTime() - request.getBeginNanoTime();
     String method = request.getMethod();
     Object pattern = request.getAttribute(HandlerMapping.BEST_MATCHING_PATTERN_ATTRIBUTE);
@@ -145,12 +127,7 @@ class RequestHandler extends Handler.Wrapper {
     int status = response.getStatus();
     metrics.count(method, route, status, Duration.ofNanos(nanos));
 
-    Level level = Level.INFO;
-    if (PROBES.contains(route)) {
-      level = Level.DEBUG;
-    } else if (status >= 500) {
-      level = Level.ERROR;
-    }
+    Level level = cutShort == null ? level(route, status) : Level.ERROR;
     LoggingEventBuilder line =
         log.atLevel(level)
             .addKeyValue("method", method)
@@ -159,10 +136,21 @@ class RequestHandler extends Handler.Wrapper {
             .addKeyValue("duration_ms", Math.round(nanos / 1e3) / 1e3)
             .addKeyValue("request_id", id);
     if (level == Level.ERROR) {
-      Throwable fault = fault(request);
+      Throwable fault = cutShort == null ? fault(request) : cutShort;
       line = fault == null ? line.addKeyValue("error", "status " + status) : line.setCause(fault);
     }
-    line.log("request");
+    line.log(cutShort == null ? "request" : "answer cut short");
+  }
+
+  /** Keeps probes and scrapes out of the log, and an unready probe out of the errors. */
+  private static Level level(String route, int status) {
+    if (PROBES.contains(route)) {
+      return Level.DEBUG;
+    }
+    if (status >= 500) {
+      return Level.ERROR;
+    }
+    return route.equals("/metrics") ? Level.DEBUG : Level.INFO;
   }
 
   private static Throwable fault(Request request) {
@@ -173,32 +161,122 @@ class RequestHandler extends Handler.Wrapper {
     return (Throwable) fault;
   }
 
-  /** Decides about the end of the connection when the answer begins, not when the request does. */
-  private final class ClosingStream extends HttpStream.Wrapper {
-    ClosingStream(HttpStream stream) {
-      super(stream);
+  /** One request, to the end of its answer and of its body. */
+  private final class Exchange extends Callback.Nested {
+    private final Request request;
+    private final Response response;
+    private final String id;
+    private final EndPoint endPoint;
+
+    /** When, by the clock of System.nanoTime, the body has to be there. */
+    private volatile long bodyDue = System.nanoTime() + Limits.REQUEST.toNanos();
+
+    /** Whether a part of the answer is on its way to the client, or did not reach it. */
+    private volatile boolean unsent;
+
+    Exchange(Request request, Response response, Callback callback, String id) {
+      super(callback);
+      this.request = request;
+      this.response = response;
+      this.id = id;
+      endPoint = request.getConnectionMetaData().getConnection().getEndPoint();
+      endPoint.setIdleTimeout(Limits.REQUEST.toMillis());
+    }
+
+    HttpStream watch(HttpStream stream) {
+      return new Stream(stream);
     }
 
     @Override
-    public void send(
-        MetaData.Request request,
-        MetaData.Response response,
-        boolean last,
-        ByteBuffer content,
-        Callback callback) {
-      MetaData.Response head = response;
-      if (response != null && traffic.draining()) {
-        HttpFields fields = HttpFields.build(response.getHttpFields()).put(CLOSE);
-        head =
-            new MetaData.Response(
-                response.getStatus(),
-                response.getReason(),
-                response.getHttpVersion(),
-                fields,
-                response.getContentLength(),
-                response.getTrailersSupplier());
+    public void succeeded() {
+      end();
+      Callback idle =
+          Callback.from(() -> endPoint.setIdleTimeout(Limits.IDLE.toMillis()), getCallback());
+      // A connection that is closed with a body on its way would take the answer with it.
+      bodyDue = System.nanoTime() + Limits.LINGER.toNanos();
+      Content.Source.consumeAll(request, idle);
+    }
+
+    @Override
+    public void failed(Throwable cause) {
+      if (request.getAttribute(CUT_SHORT) == null) {
+        request.setAttribute(CUT_SHORT, cause);
       }
-      super.send(request, head, last, content, callback);
+      end();
+      super.failed(cause);
+    }
+
+    private void end() {
+      // A client that has left or does not read is no fault of the service.
+      record(request, response, id, unsent ? null : cutShort());
+      traffic.end();
+    }
+
+    private Throwable cutShort() {
+      return (Throwable) request.getAttribute(CUT_SHORT);
+    }
+
+    private final class Stream extends HttpStream.Wrapper {
+      Stream(HttpStream stream) {
+        super(stream);
+      }
+
+      @Override
+      public Content.Chunk read() {
+        endPoint.setIdleTimeout(Limits.REQUEST.toMillis());
+        Content.Chunk chunk = super.read();
+        if (chunk == null || chunk.isLast() || bodyDue - System.nanoTime() > 0) {
+          return chunk;
+        }
+        chunk.release();
+        return Content.Chunk.from(new TimeoutException("the body did not arrive in time"));
+      }
+
+      @Override
+      public void demand() {
+        long left = TimeUnit.NANOSECONDS.toMillis(bodyDue - System.nanoTime());
+        endPoint.setIdleTimeout(Math.max(1, left));
+        super.demand();
+      }
+
+      /** Decides about the end of the connection when the answer begins or is cut short. */
+      @Override
+      public void send(
+          MetaData.Request request,
+          MetaData.Response response,
+          boolean last,
+          ByteBuffer content,
+          Callback callback) {
+        Throwable cutShort = cutShort();
+        if (response == null && cutShort != null) {
+          // Without the end that is missing the client would take the half for the whole.
+          callback.failed(cutShort);
+          return;
+        }
+        MetaData.Response head = response;
+        if (response != null && traffic.draining()) {
+          HttpFields fields = HttpFields.build(response.getHttpFields()).put(CLOSE);
+          head =
+              new MetaData.Response(
+                  response.getStatus(),
+                  response.getReason(),
+                  response.getHttpVersion(),
+                  fields,
+                  response.getContentLength(),
+                  response.getTrailersSupplier());
+        }
+        endPoint.setIdleTimeout(Limits.REQUEST.toMillis());
+        unsent = true;
+        Callback sent =
+            new Callback.Nested(callback) {
+              @Override
+              public void succeeded() {
+                unsent = false;
+                super.succeeded();
+              }
+            };
+        super.send(request, head, last, content, sent);
+      }
     }
   }
 }

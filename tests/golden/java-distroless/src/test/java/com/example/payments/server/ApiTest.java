@@ -13,6 +13,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
 /** What a client sees, byte for byte. */
@@ -122,6 +123,20 @@ class ApiTest {
     assertThat(chunked(largest)).startsWith("HTTP/1.1 200");
     assertProblem(chunked(largest + " "), 413, "Content Too Large");
     assertProblem(post("application/json", largest.repeat(4)), 413, "Content Too Large");
+  }
+
+  @Test
+  void aBodyIsNotReadOnForLongAfterTheAnswer() throws IOException {
+    try (Socket connection = server.connect()) {
+      String head = RunningServer.head("POST /v1/greetings", JSON, "Content-Length: 1048577");
+      RunningServer.send(connection, head);
+      assertThat(connection.getInputStream().read()).isEqualTo('H');
+      await()
+          .atMost(Duration.ofSeconds(5))
+          .untilAsserted(() ->
+              assertThatThrownBy(() -> RunningServer.send(connection, "x"))
+                  .isInstanceOf(IOException.class));
+    }
   }
 
   @Test

@@ -4,10 +4,24 @@ import java.io.IOException;
 import java.net.Socket;
 import java.time.Duration;
 
+import org.eclipse.jetty.util.component.AbstractLifeCycle;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.springframework.boot.jetty.JettyWebServer;
+import org.springframework.boot.test.system.CapturedOutput;
+import org.springframework.boot.test.system.OutputCaptureExtension;
+import org.springframework.boot.web.server.servlet.context.ServletWebServerInitializedEvent;
+import org.springframework.context.ApplicationListener;
+import org.springframework.context.annotation.Bean;
+import org.springframework.context.annotation.Import;
+
+import com.example.payments.PaymentsApplication;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+@ExtendWith(OutputCaptureExtension.class)
 class DrainTest {
   private static final Duration LONG = Duration.ofSeconds(29);
 
@@ -55,6 +69,18 @@ class DrainTest {
     }
   }
 
+  @ParameterizedTest
+  @ValueSource(classes = {SlowToClose.class, FailsToClose.class})
+  void whatHoldsUpTheEndWithoutRequestsIsNoFailure(Class<?> application, CapturedOutput output)
+      throws IOException {
+    try (RunningServer server =
+        new RunningServer(application, Duration.ZERO, Duration.ofSeconds(1))) {
+      server.signals.add("SIGTERM");
+      assertThat(server.result.join()).isTrue();
+    }
+    assertThat(output.getAll()).doesNotContain("shutdown deadline exceeded", "Exception in thread");
+  }
+
   @Test
   void aSecondSignalEndsTheWait() throws IOException {
     try (RunningServer server = new RunningServer(LONG, LONG)) {
@@ -83,5 +109,32 @@ class DrainTest {
   private static String finish(Socket connection) throws IOException {
     RunningServer.send(connection, "\"Ada\"}");
     return RunningServer.answer(connection);
+  }
+
+  /** The service with a bean that takes its time. */
+  @Import(PaymentsApplication.class)
+  static class SlowToClose {
+    @Bean
+    static AutoCloseable slow() {
+      return () -> Thread.sleep(Duration.ofSeconds(3));
+    }
+  }
+
+  /** The service with a web server that does not stop in order. */
+  @Import(PaymentsApplication.class)
+  static class FailsToClose {
+    @Bean
+    static ApplicationListener<ServletWebServerInitializedEvent> failing() {
+      return event ->
+          ((JettyWebServer) event.getWebServer())
+              .getServer()
+              .addManaged(
+                  new AbstractLifeCycle() {
+                    @Override
+                    protected void doStop() {
+                      throw new IllegalStateException("no more paper");
+                    }
+                  });
+    }
   }
 }

@@ -59,17 +59,12 @@ class BodyLimit extends RequestBodyAdviceAdapter implements HandlerInterceptor {
   }
 
   private static byte[] read(InputStream in) throws IOException {
-    long begun = System.nanoTime();
     ByteArrayOutputStream body = new ByteArrayOutputStream();
     byte[] piece = new byte[8192];
     for (int length = in.read(piece); length >= 0; length = in.read(piece)) {
       body.write(piece, 0, length);
       if (body.size() > Limits.BODY_BYTES) {
         throw tooLarge();
-      }
-      if (System.nanoTime() - begun > Limits.REQUEST.toNanos()) {
-        throw new IOException(
-            "the body did not arrive within " + Limits.REQUEST.toSeconds() + " s");
       }
     }
     return body.toByteArray();

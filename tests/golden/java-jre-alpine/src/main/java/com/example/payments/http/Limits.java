@@ -7,8 +7,11 @@ final class Limits {
   /** For the headers of the first request of a connection. */
   static final Duration HEADERS = Duration.ofSeconds(5);
 
-  /** For a pause while a request is read or an answer is written, and for a whole body. */
+  /** For a whole body, and for a pause while an answer is written. */
   static final Duration REQUEST = Duration.ofSeconds(15);
+
+  /** For what is left of a body after its answer, before the connection is closed. */
+  static final Duration LINGER = Duration.ofSeconds(1);
 
   /** For a connection without a request. */
   static final Duration IDLE = Duration.ofSeconds(60);

@@ -21,8 +21,13 @@ final class RunningServer implements AutoCloseable {
 
   /** Starts it and returns when it is ready. */
   RunningServer(Duration drainDelay, Duration shutdownTimeout) throws IOException {
+    this(PaymentsApplication.class, drainDelay, shutdownTimeout);
+  }
+
+  /** With beans of a test: a class that imports the application's. */
+  RunningServer(Class<?> application, Duration drainDelay, Duration shutdownTimeout)
+      throws IOException {
     Settings settings = new Settings("127.0.0.1", port, "error", drainDelay, shutdownTimeout);
-    Class<?> application = PaymentsApplication.class;
     Server server = new Server(application, settings, "orders", "1.2.3");
     result = CompletableFuture.supplyAsync(() -> server.serve(signals));
     while (!ready()) {
