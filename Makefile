@@ -85,8 +85,9 @@ bench: $(VENV)/.test ## Measure, write docs/benchmark.md: make bench [ONLY=image
 .PHONY: release
 release: $(VENV)/.test ## Make a release: make release VERSION=1.2.0 (TESTED=<commit that CI tested>)
 	@test -n "$(VERSION)" || { echo 'release: say which: make release VERSION=1.2.0' >&2; exit 2; }
+	$(if $(TESTED)$(COMMIT),,@test -z "$$(git status --porcelain)" || { echo 'release: commit your changes first, so that the tests are of what is released' >&2; exit 2; })
 	$(if $(TESTED)$(COMMIT),,@$(MAKE) test)
-	@$(VENV)/bin/python scripts/release.py $(VERSION) --tested $(or $(TESTED),HEAD) \
+	@$(VENV)/bin/python scripts/release.py $(VERSION) --tested $(or $(TESTED),$(shell git rev-parse HEAD)) \
 		$(if $(COMMIT),--commit $(COMMIT)) $(if $(WIDENED),--widened $(WIDENED))
 
 .PHONY: blast-radius

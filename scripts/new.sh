@@ -5,6 +5,7 @@
 # there is none. The service remembers where updates come from: the checkout's
 # remote where that has the commit too, the checkout's absolute path otherwise.
 set -eu
+unset CDPATH
 
 [ $# -ge 2 ] || {
   echo "usage: scripts/new.sh COPIER DEST [COPIER_OPTION ...]" >&2
@@ -33,9 +34,16 @@ fi
 source=$checkout
 remote=$(git -C "$checkout" remote get-url origin 2>/dev/null || true)
 if [ -n "$remote" ] && [ -n "$(git -C "$checkout" branch --remotes --contains "$commit" 2>/dev/null)" ]; then
+  # Credentials in it are of whoever cloned, and the service is for others to read.
+  public=$(printf '%s\n' "$remote" | sed 's|^\(https\{0,1\}://\)[^/]*@|\1|')
   case $remote in
-    *://* | *@*:* | /*) source=$remote ;;
+    *://* | *@*:* | /*) source=$public ;;
   esac
+  if [ "$source" != "$checkout" ] && [ "$public" != "$remote" ] &&
+    ! GIT_TERMINAL_PROMPT=0 git ls-remote --quiet "$public" HEAD >/dev/null 2>&1; then
+    echo "new: $public cannot be read without the credentials of this checkout's remote, which do not belong into a service; give them to git's credential helper" >&2
+    source=$checkout
+  fi
 fi
 echo "new: updates will come from $source" >&2
 

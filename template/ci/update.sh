@@ -11,6 +11,7 @@
 # An update that ends with exit code 1 and a list left conflicts to resolve; one
 # that fails leaves the service as it was.
 set -eu
+unset CDPATH
 
 answers=.copier-answers.yml
 undo='git reset --hard && git clean --force -d'
@@ -123,7 +124,7 @@ removed_edits() {
 # Answers that are not what they were: a question or choice that is no more.
 reset_answers() {
   grep -v '^[_#]' "$scratch/answers" >"$scratch/before"
-  while read -r line; do
+  while IFS= read -r line; do
     grep -Fqx -e "$line" "$answers" || echo "$line"
   done <"$scratch/before"
 }
@@ -135,11 +136,42 @@ edited_platform_files() {
   done
 }
 
+# What git ignores it cannot bring back, so it is kept aside; not what is large, or in a
+# directory that is ignored as a whole.
+keep_ignored() {
+  git -c core.quotePath=false ls-files --others --ignored --exclude-standard --directory |
+    while IFS= read -r path; do
+      if [ -f "$path" ] && [ "$(wc -c <"$path")" -le 1000000 ]; then
+        mkdir -p "$scratch/ignored/$(dirname "$path")"
+        cp -Pp "$path" "$scratch/ignored/$path"
+        echo "$path"
+      fi
+    done >"$scratch/kept"
+}
+
+bring_back_ignored() {
+  while IFS= read -r path; do
+    if ! cmp -s "$scratch/ignored/$path" "$path"; then
+      cp -Pp "$scratch/ignored/$path" "$path"
+      echo "$path"
+    fi
+  done <"$scratch/kept"
+}
+
 go_back() {
   commits=
+  skipped_to=
   for commit in $(git log --format=%H -G'^_commit:' -- "$answers"); do
-    commits="$commits $commit"
+    after=$(git show "$commit:./$answers" 2>/dev/null | answer _commit)
+    [ -z "$skipped_to" ] || [ "$after" = "$skipped_to" ] || continue
     before=$(git show "$commit^:./$answers" 2>/dev/null | answer _commit)
+    # One that went back has undone the updates before it, down to the one it went to.
+    if [ "$before" != "$after" ] && template merge-base --is-ancestor "$after" "$before" 2>/dev/null; then
+      skipped_to=$after
+      continue
+    fi
+    skipped_to=
+    commits="$commits $commit"
     if [ "$before" = "$to" ]; then
       # shellcheck disable=SC2086 # one word a commit
       git revert --no-commit $commits >"$scratch/errors" 2>&1 || true
@@ -148,6 +180,8 @@ go_back() {
       if [ -n "$unmerged" ]; then
         echo "update: these files have conflicts; resolve each one, then run: git add --all && git commit" >&2
         echo "$unmerged" | indent
+        [ "$(answer _commit <"$answers")" = "$to" ] ||
+          echo "it is not all of the way; go on after the commit with: make update VERSION=$to" >&2
         echo "or undo it with: $undo" >&2
         exit 1
       fi
@@ -212,9 +246,10 @@ update() {
   done
   trap 'interrupted=true' HUP INT TERM
   interrupted=false
+  keep_ignored
   : >"$marker"
   if ! run_copier "$@" . || "$interrupted"; then
-    if git reset --quiet --hard && git clean --quiet --force -d; then
+    if git reset --quiet --hard && git clean --quiet --force -d && bring_back_ignored >/dev/null; then
       rm -f "$marker"
       fail "the update failed; the service is as it was"
     fi
@@ -226,6 +261,7 @@ update() {
 }
 
 report() {
+  kept=$(bring_back_ignored)
   left=$(conflicts)
   removed=$(removed_edits)
   reset=$(reset_answers)
@@ -233,6 +269,10 @@ report() {
   if [ -n "$reset" ] && [ -z "${DATA:-}" ]; then
     echo "update: $to does not know these answers any more; look at $answers:" >&2
     echo "$reset" | indent
+  fi
+  if [ -n "$kept" ]; then
+    echo "update: $to has files of its own for these; yours, which git ignores here, were kept:" >&2
+    echo "$kept" | indent
   fi
   if [ -n "$edited" ]; then
     echo "update: these platform files are not the platform's; bring them back with make restore:" >&2

@@ -90,8 +90,8 @@ def symlink(path: str, target: str) -> Item:
     return Item(path, tarfile.SYMTYPE, mode=0o777, link=target)
 
 
-def hardlink(path: str, target: str) -> Item:
-    return Item(path, tarfile.LNKTYPE, link=target)
+def hardlink(path: str, target: str, mode: int = 0o644) -> Item:
+    return Item(path, tarfile.LNKTYPE, mode=mode, link=target)
 
 
 def whiteout(path: str) -> Item:

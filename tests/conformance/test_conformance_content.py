@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -164,6 +165,14 @@ SCRIPTS = b"".join(path.read_bytes() for path in sorted((TEMPLATE / "ci").glob("
             "app/public.pem",
             "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEF\n-----END PUBLIC KEY-----\n",
         ),
+        file("app/template.yaml", "key: |\n    -----BEGIN PRIVATE KEY-----\n    <your key>\n"),
+        file("app/help.json", '{"usage": "paste -----BEGIN PRIVATE KEY-----\\n...\\n"}'),
+        file("app/pem.js", "const head = '-----BEGIN PRIVATE KEY-----\\n' + body\n"),
+        file("app/large.bin", bytes(100) + b"x" * (64 << 10) + b"\n" + PRIVATE_KEY),
+        file("app/huge.txt", b"x\n" * (4 << 20) + PRIVATE_KEY),
+        file(
+            "app/node_modules/pem/test/keys.json", '["' + PRIVATE_KEY.decode().replace("\n", "\\n")
+        ),
         file("app/.env.example", "DB_PASSWORD=change-me\n"),
         file("app/.env", "# nothing here\n"),
         file("app/.npmrc", "engine-strict=true\n//r.example.com/:_authToken=${NPM_TOKEN}\n"),
@@ -185,6 +194,65 @@ SCRIPTS = b"".join(path.read_bytes() for path in sorted((TEMPLATE / "ci").glob("
 )
 def test_harmless(tmp_path: Path, item: Item) -> None:
     assert check(tmp_path, release().add(item)).ids == set()
+
+
+KEY_TEXT = PRIVATE_KEY.decode()
+ESCAPED = KEY_TEXT.replace("\n", "\\n")
+HEADERS = "-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n"
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        file("app/values.yaml", "tls:\n  key: |\n    " + KEY_TEXT.replace("\n", "\n    ")),
+        file("app/tabs.yaml", "\t" + KEY_TEXT.replace("\n", "\n\t")),
+        file("app/account.json", f'{{"key": "{ESCAPED}"}}'),
+        file("app/keys.json", f'["a",\n  "{ESCAPED}"]'),
+        file("app/windows.json", '{"key": "' + KEY_TEXT.replace("\n", "\\r\\n") + '"}'),
+        file("app/key.toml", f'key = """{KEY_TEXT}"""\n'),
+        file("app/settings.sh", f"export KEY='{KEY_TEXT}'\n"),
+        file("app/windows.pem", KEY_TEXT.replace("\n", "\r\n")),
+        file("app/old.pem", KEY_TEXT.replace("-----\n", HEADERS, 1)),
+        file("app/old.json", f'["{ESCAPED}"]'.replace("-----\\n", HEADERS.replace("\n", "\\n"), 1)),
+        file("app/seed.sql", "-- seed\n" * 10_000 + KEY_TEXT),
+        file("app/edge.txt", "x" * ((64 << 10) - 12) + "\n" + KEY_TEXT),
+        file("app/last.txt", "x\n" * ((4 << 20) - 200 >> 1) + KEY_TEXT),
+    ],
+    ids=lambda item: item.path,
+)
+def test_private_keys_in_other_files(tmp_path: Path, item: Item) -> None:
+    answer = check(tmp_path, release().add(item))
+    assert findings(answer, "IMG-010") == [f"/{item.path}: a private key"]
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("app/.env", "\n" * 65_000),
+        ("app/.env.local", " \n" * 32_000),
+        ("app/.pypirc", "\n" * 65_000),
+        ("app/credentials.toml", "\n" * 65_000),
+        ("app/kubeconfig", "kind: Config" + "\n" * 65_000),
+        ("app/config.json", '"auths":{' * 7_000),
+        ("app/a.txt", "-----BEGIN PRIVATE KEY-----\n" + "\n" * (4 << 20)),
+        ("app/b.txt", "-----BEGIN PRIVATE KEY-----\nA: " * 50_000),
+        ("app/c.txt", "-----BEGIN PRIVATE KEY-----\\nA: " * 50_000),
+        ("app/d.txt", "PRIVATE KEY" + " " * (4 << 20)),
+        ("app/e.txt", "-----BEGIN " + "A " * (2 << 20) + "PRIVATE KEY"),
+    ],
+)
+def test_no_text_takes_long(tmp_path: Path, path: str, text: str) -> None:
+    started = time.process_time()
+    assert check(tmp_path, release().add(file(path, text))).ids == set()
+    assert time.process_time() - started < 5
+
+
+def test_no_history_takes_long(tmp_path: Path) -> None:
+    spec = release()
+    spec.history.append({"created_by": "RUN " + "a." * 100_000})
+    started = time.process_time()
+    assert check(tmp_path, spec).ids == set()
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize(

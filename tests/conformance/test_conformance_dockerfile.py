@@ -229,6 +229,59 @@ def test_lines_of_findings(tmp_path: Path, old: str, new: str, line: int, check:
     assert found.startswith(f"{check}  image/Dockerfile:{line}: "), answer.out
 
 
+RUNTIME = "FROM ${RELEASE_IMAGE} AS release"
+SPLIT = "FROM ${{RELEASE_IMAGE}} AS runtime\n{}\nFROM runtime AS release"
+
+
+def test_a_stage_that_the_release_stands_on_belongs_to_it(tmp_path: Path) -> None:
+    root = service(tmp_path / "payments")
+    parent = SPLIT.format("COPY --from=builder /bin/sh /bin/sh\nRUN id\nENTRYPOINT sh\n")
+    write(root, "image/Dockerfile", DOCKERFILE.replace(RUNTIME, parent))
+    assert run("repo", root).found == [
+        "DKF-004  image/Dockerfile:15: ENTRYPOINT is in shell form",
+        "DKF-011  image/Dockerfile:14: RUN in the stage runtime, which the release stage stands on",
+    ]
+
+
+def test_what_the_release_inherits_counts(tmp_path: Path) -> None:
+    """USER, HEALTHCHECK, ENTRYPOINT and labels of a parent stage are those of the release."""
+    root = service(tmp_path / "payments")
+    start = DOCKERFILE.index("USER 65532")
+    settings = DOCKERFILE[start : DOCKERFILE.index("\nFROM ${DEBUG_FROM}")]
+    assert "HEALTHCHECK" in settings
+    assert "ENTRYPOINT" in settings
+    parent = SPLIT.format(settings.replace("ARG VERSION", "CMD []\nARG VERSION"))
+    text = DOCKERFILE.replace(settings, "").replace(RUNTIME, parent)
+    text = text.replace("COPY --from=builder", "COPY --chown=0:0 --from=builder")
+    write(root, "image/Dockerfile", text)
+    assert run("repo", root).found == []
+    write(root, "image/Dockerfile", text.replace("USER 65532:65532", "USER 0"))
+    assert [line[:7] for line in run("repo", root).found] == ["DKF-005"]
+
+
+def test_an_entrypoint_drops_the_command_of_the_parent_stage(tmp_path: Path) -> None:
+    root = service(tmp_path / "payments")
+    parent = SPLIT.format('CMD ["/app/other"]\n')
+    write(root, "image/Dockerfile", DOCKERFILE.replace(RUNTIME, parent))
+    assert run("repo", root).found == []
+
+
+def test_a_copy_after_the_user_of_a_stage_further_up(tmp_path: Path) -> None:
+    root = service(tmp_path / "payments")
+    parent = SPLIT.format("USER 65532:65532\n\nFROM runtime AS middle\n").replace(
+        "FROM runtime AS release", "FROM middle AS release"
+    )
+    write(root, "image/Dockerfile", DOCKERFILE.replace(RUNTIME, parent))
+    assert [line[:7] for line in run("repo", root).found] == ["DKF-007"]
+
+
+@pytest.mark.parametrize("number", ["²", "9" * 5000])
+def test_a_stage_by_a_number_that_is_none(tmp_path: Path, number: str) -> None:
+    root = service(tmp_path / "payments")
+    write(root, "image/Dockerfile", DOCKERFILE.replace("--from=builder", f"--from={number}", 1))
+    assert [line[:7] for line in run("repo", root).found] == ["DKF-008", "DKF-008"]
+
+
 def test_stages_in_another_order(tmp_path: Path) -> None:
     root = service(tmp_path / "payments")
     builder, release, debug, closing = DOCKERFILE.split("FROM ${BUILDER_IMAGE}")[1].split("\nFROM ")

@@ -185,6 +185,57 @@ def test_the_language_comes_from_the_repository(tmp_path: Path) -> None:
     assert run("image", path, "--repo", repo).code == 0
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("User", 7, "User is a number, expected a string"),
+        ("Env", 5, "Env is a number, expected a list of strings"),
+        ("Env", ["A=1", None], "Env has null in it, expected a list of strings"),
+        ("Entrypoint", {"a": 1}, "Entrypoint is an object, expected a list of strings"),
+        ("Cmd", [["x"]], "Cmd has a list in it, expected a list of strings"),
+        ("Healthcheck", "x", "Healthcheck is a string, expected an object"),
+        ("Healthcheck", {"Test": True}, "Healthcheck.Test is true or false, expected a list"),
+        ("Labels", ["x"], "Labels is a list, expected an object of strings"),
+        ("Labels", {"x": 1.5}, "Labels has a number in it, expected an object of strings"),
+        ("WorkingDir", [], "WorkingDir is a list, expected a string"),
+    ],
+)
+def test_a_setting_of_another_type_is_refused(
+    tmp_path: Path, key: str, value: object, words: str
+) -> None:
+    spec = release()
+    spec.config[key] = value
+    answer = run("image", docker_archive(tmp_path / "i.tar", spec), "--language", "go")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.count("\n") == 1
+    assert f"i.tar: the image configuration's {words}" in answer.err
+
+
+@pytest.mark.parametrize("key", ["Env", "Cmd", "Healthcheck", "Labels", "WorkingDir", "User"])
+def test_a_setting_that_is_null_is_not_set(tmp_path: Path, key: str) -> None:
+    spec = release()
+    spec.config[key] = None
+    answer = run("image", docker_archive(tmp_path / "i.tar", spec), "--language", "go")
+    assert answer.code in (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("user", "message"),
+    [
+        ("²", 'USER is "²", expected numbers'),
+        ("9" * 5000, f'USER is "{"9" * 40}…", expected numbers'),
+        ("65532:" + "9" * 5000, f'USER is "65532:{"9" * 34}…", expected numbers'),
+        ("1:²", 'USER is "1:²", expected numbers'),
+        ("000", 'USER is "000", which is root'),
+    ],
+)
+def test_users_that_are_no_numbers(tmp_path: Path, user: str, message: str) -> None:
+    spec = release()
+    spec.config["User"] = user
+    answer = run("image", docker_archive(tmp_path / "i.tar", spec), "--language", "go")
+    assert answer.found == [f"IMG-006  config: {message}"]
+
+
 def test_debug_image_without_its_release(tmp_path: Path) -> None:
     path = docker_archive(tmp_path / "debug.tar", twin())
     assert run("image", path, "--language", "go", "--format", "json").ids >= {"IMG-001"}

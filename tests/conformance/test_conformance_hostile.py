@@ -14,6 +14,7 @@ import pytest
 from conformance.content import Inspector
 from conformance.model import Unusable
 from conformance.rootfs import RootFS
+from conformance.tarstream import ByteStream, entries
 from conformance_images import (
     Item,
     archive,
@@ -401,6 +402,165 @@ def _header(**fields: object) -> bytes:
 )
 def test_strange_layers(tmp_path: Path, raw: bytes, words: str) -> None:
     refused(check(_with_layer(tmp_path, raw)), words)
+
+
+def _extension(kind: bytes, *records: str, data: bytes = b"", name: str = "x") -> bytes:
+    """A header that describes the members behind it: PAX records, or a long GNU name."""
+    for record in records:
+        rest = f" {record}\n"
+        length = len(rest) + len(str(len(rest)))
+        data += f"{len(f'{length}{rest}')}{rest}".encode()
+    return _header(name=name, type=kind, size=len(data)) + data + bytes(-len(data) % 512)
+
+
+def _edited(header: bytes, **fields: bytes) -> bytes:
+    """Write bytes into a header that tarfile would not write; the checksum is made good."""
+    places = {"name": 0, "size": 124, "kind": 156, "magic": 257, "prefix": 345, "trailer": 508}
+    raw = bytearray(header)
+    for field, value in fields.items():
+        raw[places[field] : places[field] + len(value)] = value
+    raw[148:156] = b" " * 8
+    raw[148:156] = b"%06o\0 " % sum(raw)
+    return bytes(raw)
+
+
+PAX, GLOBAL = tarfile.XHDTYPE, tarfile.XGLTYPE
+LONG_NAME, LONG_LINK = tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK
+SHELL = _header(name="bin/sh")
+LINK = _header(name="bin/sh", type=tarfile.LNKTYPE, linkname="app/x")
+STAR = _edited(
+    _header(name="sh"), magic=b"ustar\0", prefix=b"b" * 131 + b"07777777777\0", trailer=b"tar\0"
+)
+
+
+@pytest.mark.parametrize(
+    ("raw", "seen"),
+    [
+        (_extension(PAX, "path=") + SHELL, "file bin/sh"),
+        (_extension(PAX, "path=app/y", "path=") + SHELL, "file bin/sh"),
+        (_extension(PAX, "linkpath=", "size=", "uid=") + LINK, "link bin/sh app/x"),
+        (_extension(PAX, "path=app/y") + _extension(PAX, "comment=z") + SHELL, "file bin/sh"),
+        (_extension(PAX, "path=app/y") + _extension(PAX) + SHELL, "file bin/sh"),
+        (_extension(PAX, "path=app/y") + SHELL + SHELL, "file app/y, file bin/sh"),
+        (
+            _extension(LONG_NAME, data=b"bin/sh\0") + _extension(PAX, "path=app/y") + _header(),
+            "file bin/sh",
+        ),
+        (
+            _extension(PAX, "path=app/y") + _extension(LONG_NAME, data=b"bin/sh\0") + _header(),
+            "file bin/sh",
+        ),
+        (
+            _extension(LONG_LINK, data=b"app/z\0") + _extension(PAX, "linkpath=app/y") + LINK,
+            "link bin/sh app/z",
+        ),
+        (_extension(LONG_NAME, data=b"bin/sh\0/../y") + _header(), "file bin/sh"),
+        (
+            _extension(LONG_NAME, data=b"app/y") + _extension(LONG_NAME, data=b"\0") + SHELL,
+            "file bin/sh",
+        ),
+        (_extension(PAX, "path=app/y") + _extension(GLOBAL) + SHELL, "global x, file bin/sh"),
+        (
+            _extension(LONG_NAME, data=b"app/y") + _extension(GLOBAL, "comment=z") + SHELL,
+            "global x, file bin/sh",
+        ),
+        (_edited(SHELL, name=b"bin/sh/"), "file bin/sh/"),
+        (_edited(SHELL, name=b"bin/sh/", kind=b"\0"), "dir bin/sh/"),
+        (_edited(_header(), size=b"\0" * 8 + b"1000") + SHELL + SHELL, "file app/x, file bin/sh"),
+        (STAR, f"file {'b' * 131}/sh"),
+    ],
+    ids=[
+        "empty-path",
+        "last-path-empty",
+        "empty-others",
+        "second-extension-replaces",
+        "second-extension-empty",
+        "extension-of-one-member",
+        "gnu-name-then-pax",
+        "pax-then-gnu-name",
+        "gnu-link-and-pax",
+        "gnu-name-ends-at-nul",
+        "empty-gnu-name",
+        "global-ends-extension",
+        "global-ends-gnu-name",
+        "file-with-slash",
+        "old-directory-with-slash",
+        "size-behind-nul",
+        "star-prefix",
+    ],
+)
+def test_names_are_those_that_engines_see(raw: bytes, seen: str) -> None:
+    """What Go's archive/tar, which every engine uses, makes of the same bytes."""
+    members = [entry for entry, _ in entries(ByteStream(iter([raw]), "layer"))]
+    assert ", ".join(f"{item.kind} {item.name} {item.link}".strip() for item in members) == seen
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        _extension(PAX, "path=") + _header(name="usr/bin/sh", mode=0o755),
+        _extension(PAX, "path=app/y") + _extension(PAX) + _header(name="usr/bin/sh", mode=0o755),
+        _extension(LONG_NAME, data=b"usr/bin/sh\0")
+        + _extension(PAX, "path=app/y")
+        + _header(mode=0o755),
+        _edited(_header(mode=0o755), name=b"usr/bin/sh/"),
+    ],
+    ids=["empty-path", "two-extensions", "gnu-and-pax", "slash"],
+)
+def test_a_shell_under_another_name_is_found(tmp_path: Path, raw: bytes) -> None:
+    answer = check(_with_layer(tmp_path, raw))
+    assert any(line.startswith("IMG-001") and "/usr/bin/sh" in line for line in answer.found), (
+        answer
+    )
+
+
+@pytest.mark.parametrize(
+    "record",
+    ["path=app/y", "linkpath=app/y", "size=1", "uid=1", "gid=1", "GNU.sparse.name=app/y"],
+)
+def test_a_global_header_that_readers_disagree_on(tmp_path: Path, record: str) -> None:
+    raw = _extension(GLOBAL, record) + SHELL
+    words = "sparse" if "sparse" in record else "global header"
+    refused(check(_with_layer(tmp_path, raw)), "layer 2", words)
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "etc/passwd", "bin", "etc/.wh.passwd", "app/.wh..wh..opq"]
+)
+def test_a_global_header_named_like_a_file(tmp_path: Path, name: str) -> None:
+    """Engines remove what is there under the header's own name before they ignore it."""
+    raw = _extension(GLOBAL, "comment=z", name=name) + SHELL
+    refused(check(_with_layer(tmp_path, raw)), "layer 2", "global header")
+
+
+def test_a_global_header_with_a_comment_is_harmless(tmp_path: Path) -> None:
+    """As git archive writes it."""
+    app = layer_tar(release().layers[1])
+    raw = _extension(GLOBAL, "comment=" + "0" * 40, name="pax_global_header") + app
+    assert check(_with_layer(tmp_path, raw)).code == 0
+
+
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE])
+@pytest.mark.parametrize("name", ["", ".", "//"])
+def test_a_file_without_a_name(tmp_path: Path, kind: bytes, name: str) -> None:
+    raw = _header(name=name, type=kind, linkname="etc/passwd")
+    refused(check(_with_layer(tmp_path, raw)), "layer 2", "without a name")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"size": b"0o17\0"},
+        {"size": b"-7\0"},
+        {"size": b"1_7\0"},
+        {"size": b"\t7\0"},
+        {"prefix": b"bin\0"},
+    ],
+    ids=["python", "sign", "underscore", "tab", "prefix-of-a-gnu-header"],
+)
+def test_numbers_that_only_python_reads(tmp_path: Path, fields: dict[str, bytes]) -> None:
+    raw = _edited(_header(), **fields)
+    refused(check(_with_layer(tmp_path, raw + bytes(1024))), "impossible number")
 
 
 def test_very_deep_directories(tmp_path: Path) -> None:

@@ -13,12 +13,15 @@ from conformance_images import (
     BUSYBOX,
     PKCS12,
     PRIVATE_KEY,
+    Layer,
     Spec,
     directory,
     docker_archive,
     elf,
     file,
+    hardlink,
     java_keystore,
+    opaque,
     program,
     release,
     symlink,
@@ -60,6 +63,17 @@ def label(name: str, value: str | None) -> ImagePlant:
 
 def history(text: str) -> ImagePlant:
     return lambda spec: spec.history.append({"created_by": text})
+
+
+def service_replaced_through_a_link(spec: Spec) -> None:
+    """/busybox is the service's folder for as long as it takes to write another program."""
+    tools = spec.layers.pop()
+    spec.layers += [
+        [symlink("busybox", "app")],
+        [file("busybox/payments", elf(b"another"), 0o755)],
+        [whiteout("busybox")],
+        tools,
+    ]
 
 
 IMAGE: dict[str, list[ImagePlant]] = {
@@ -105,6 +119,7 @@ IMAGE: dict[str, list[ImagePlant]] = {
         lambda spec: spec.add(program("app/tool", mode=0o4755)),
         lambda spec: spec.add(program("app/tool", mode=0o2755)),
         lambda spec: spec.add(program("app/tool", pax={"SCHILY.xattr.security.capability": "x"})),
+        lambda spec: spec.add(program("app/tool"), hardlink("app/x", "app/tool", mode=0o4755)),
     ],
     "IMG-005": [
         lambda spec: spec.add(file("app/config.json", "{}", 0o666)),
@@ -200,6 +215,14 @@ TWIN: dict[str, list[ImagePlant]] = {
         lambda spec: spec.add(file("tmp/x")),
         lambda spec: spec.add(directory("app/", 0o711)),
         lambda spec: spec.layers.append([whiteout("etc/passwd")]),
+        service_replaced_through_a_link,
+        lambda spec: spec.add(
+            symlink("busybox/x", "/app"), file("busybox/x/payments", elf(), 0o755)
+        ),
+        lambda spec: spec.add(symlink("busybox/x", "/app"), whiteout("busybox/x/none")),
+        lambda spec: spec.add(symlink("busybox/x", "/tmp"), opaque("busybox/x")),
+        lambda spec: spec.layers.insert(2, [symlink("busybox", "/tmp"), whiteout("busybox")]),
+        lambda spec: spec.layers.insert(2, [file("busybox")]),
     ],
     "TWN-003": [
         settings(User="1000:1000"),
@@ -628,6 +651,49 @@ def test_repo(tmp_path: Path, check: str, plant: RepoPlant) -> None:
     answer = run("repo", root, "--today", TODAY, "--format", "json")
     assert answer.ids == {check}, answer.out
     assert answer.code == 1
+
+
+def test_twin_names_what_was_changed_through_a_link(tmp_path: Path) -> None:
+    spec = twin()
+    service_replaced_through_a_link(spec)
+    of, debug = (
+        docker_archive(tmp_path / name, item)
+        for name, item in (("r.tar", release()), ("d.tar", spec))
+    )
+    answer = run("image", debug, "--twin", of, "--language", "go", "--repo", tmp_path)
+    assert [line for line in answer.found if line.startswith("TWN-002")] == [
+        "TWN-002  /app/payments: changed by layer 4, outside /busybox",
+        "TWN-002  /busybox: added by layer 3, a symlink",
+    ]
+
+
+@pytest.mark.parametrize(
+    "removal",
+    [
+        [whiteout("opt/bash"), opaque("srv")],
+        [opaque("srv"), whiteout("opt/bash")],
+        [opaque("opt"), opaque("srv")],
+        [whiteout("srv")],
+    ],
+    ids=["whiteout-opaque", "opaque-whiteout", "opaque-opaque", "folder"],
+)
+def test_a_hard_link_is_of_the_layer_that_made_it(tmp_path: Path, removal: Layer) -> None:
+    """Whiteouts of that layer spare it, though the file it names is of a lower one."""
+    spec = release().add(directory("srv/"), program("opt/bash", b"GNU bash, version 5"))
+    spec.layers.append([hardlink("srv/x", "opt/bash"), *removal])
+    path = docker_archive(tmp_path / "image.tar", spec)
+    answer = run("image", path, "--language", "go", "--repo", tmp_path)
+    assert any(line.startswith("IMG-001") and "/srv/x" in line for line in answer.found), answer
+    if whiteout("opt/bash") in removal or opaque("opt") in removal:
+        assert "/opt/bash" not in answer.out
+
+
+def test_a_hard_link_of_a_lower_layer_is_removed(tmp_path: Path) -> None:
+    spec = release().add(directory("srv/"), program("opt/bash", b"GNU bash, version 5"))
+    spec.layers.append([hardlink("srv/x", "opt/bash"), whiteout("opt/bash")])
+    spec.layers.append([opaque("srv")])
+    path = docker_archive(tmp_path / "image.tar", spec)
+    assert run("image", path, "--language", "go", "--repo", tmp_path).code == 0
 
 
 def test_the_clean_ones_are_clean(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import py_compile
 import re
 import shutil
 import subprocess
@@ -14,7 +16,17 @@ from pathlib import Path
 import pytest
 from conformance.registry import CHECKS, GROUPS
 from conformance_images import BUSYBOX, docker_archive, file, release, twin
-from conformance_service import DOCKERFILE, deviation, edit, record, service, write
+from conformance_service import (
+    DOCKERFILE,
+    GITLAB_CI,
+    KANIKO,
+    deviation,
+    edit,
+    lock,
+    record,
+    service,
+    write,
+)
 from conformance_tool import TEMPLATE, TOOL, run, run_process
 
 from rendering import commit_all, git
@@ -179,6 +191,184 @@ def test_git_that_cannot_answer(root: Path) -> None:
     assert run("repo", root, "--strict").code == 1
 
 
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("README.md", set()),
+        ("docs/pipe", set()),
+        (".copier-answers.yml", set()),
+        ("ci/gitlab/more.sh", {"PLT-004"}),
+        ("ci/platform.lock", {"PLT-001"}),
+        ("ci/gitlab/image.yml", {"PIP-001", "PLT-003"}),
+        ("specs/guidelines/containerization.md", {"PLT-003"}),
+        ("image/Dockerfile", {"DKF-001"}),
+    ],
+)
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(
+    root: Path, path: str, expected: set[str]
+) -> None:
+    (root / path).parent.mkdir(exist_ok=True)
+    (root / path).unlink(missing_ok=True)
+    os.mkfifo(root / path)
+    command = [sys.executable, str(TOOL), "repo", str(root), "--format", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == bool(done.stdout.count('"check"')), done
+    assert expected <= {item["check"] for item in json.loads(done.stdout)["findings"]}
+
+
+# The pipeline: what the team's own files bring
+
+TEAM_JOBS = """\
+variables:
+  DOCKER_HOST: tcp://docker:2375
+  DB_PASSWORD: hunter2hunter2
+integration:
+  image: docker:latest
+  services: [docker:dind]
+  script:
+    - pip install tox
+"""
+TEAM_FAULTS = {"PIP-002", "PIP-003", "PIP-005", "PIP-008"}
+PLATFORM_INCLUDE = "include:\n  - local: /ci/gitlab/image.yml\n"
+
+
+@pytest.mark.parametrize(
+    ("include", "path"),
+    [
+        ("include: /ci/team.yml", "ci/team.yml"),
+        ("include: ci/team.yml", "ci/team.yml"),
+        ("include: {local: /ci/team.yml}", "ci/team.yml"),
+        ("include:\n  - ci/./team.yml", "ci/team.yml"),
+        ("include:\n  - local: ci/team.yml\n    rules:\n      - if: $X", "ci/team.yml"),
+        ("include:\n  - local: /ci/jobs/*.yml", "ci/jobs/team.yml"),
+        ("include: ci/**.yml", "ci/team.yml"),
+        ("include: ci/**.yml", "ci/jobs/deep/team.yml"),
+        ("include: /ci/**/*.yml", "ci/jobs/deep/team.yml"),
+        ("include: '*.yml'", "team.yml"),
+        ("child:\n  trigger:\n    include: ci/team.yml", "ci/team.yml"),
+        ("child:\n  trigger:\n    include:\n      - local: /ci/team.yml", "ci/team.yml"),
+    ],
+)
+def test_an_included_file_is_checked(root: Path, include: str, path: str) -> None:
+    write(root, ".gitlab-ci.yml", GITLAB_CI.replace(PLATFORM_INCLUDE, f"{include}\n"))
+    write(root, path, TEAM_JOBS)
+    report = run("repo", root, "--format", "json").report["findings"]
+    assert {item["path"] for item in report} == {path}
+    assert {item["check"] for item in report} == TEAM_FAULTS
+    assert len(report) == 6
+
+
+def test_an_included_file_may_include_others_and_itself(root: Path) -> None:
+    edit(root, ".gitlab-ci.yml", "include:\n", "include:\n  - ci/one.yml\n")
+    write(root, "ci/one.yml", "include: [ci/two.yml, /ci/one.yml, .gitlab-ci.yml]\n")
+    write(root, "ci/two.yml", f"include: ci/one.yml\n{TEAM_JOBS}")
+    assert ids(root) == TEAM_FAULTS
+    write(root, "ci/two.yml", "include: ci/none.yml\n")
+    (finding,) = run("repo", root, "--format", "json").report["findings"]
+    assert (finding["check"], finding["path"], finding["line"]) == ("PIP-001", "ci/two.yml", 1)
+    assert finding["message"] == "it includes ci/none.yml, which is missing"
+
+
+@pytest.mark.parametrize(
+    "include",
+    [
+        "include:\n  - local: ci/jobs/*.yml",
+        "include: ci/*.yml",
+        "include: '*.yml'",
+        "include:\n  - local: ../outside.yml",
+        "include: ci/link.yml",
+        "include:\n  - local: ci/$NAME.yml",
+        "include:\n  - project: platform/ci\n    file: /ci/jobs/deep/team.yml",
+        "include: https://example.com/ci/jobs/deep/team.yml",
+        "include: [1, {local: 7}, [x]]",
+        "job: {trigger: group/project, script: }",
+    ],
+)
+def test_what_is_not_included_is_not_read(root: Path, include: str) -> None:
+    write(root, ".gitlab-ci.yml", GITLAB_CI.replace(PLATFORM_INCLUDE, f"{include}\n"))
+    write(root, "ci/jobs/deep/team.yml", TEAM_JOBS)
+    write(root.parent, "outside.yml", TEAM_JOBS)
+    (root / "ci/link.yml").symlink_to("../../outside.yml")
+    assert ids(root) == set()
+
+
+def test_a_mapping_that_includes_what_is_missing(root: Path) -> None:
+    edit(root, ".gitlab-ci.yml", PLATFORM_INCLUDE, "include:\n  local: /ci/gitlab/typo.yml\n")
+    answer = run("repo", root)
+    (found,) = answer.found
+    assert found == ("PIP-001  .gitlab-ci.yml:2: it includes /ci/gitlab/typo.yml, which is missing")
+
+
+def with_the_platforms_jobs(root: Path) -> None:
+    shutil.rmtree(root / "ci/gitlab")
+    shutil.copytree(TEMPLATE / "{{ gitlab }}/ci/gitlab", root / "ci/gitlab")
+    edit(root, ".gitlab-ci.yml", "image.yml", "pipeline.yml")
+    edit(root, ".gitlab-ci.yml", "\nlint:", "\nstyle:")
+    lock(root)
+
+
+@pytest.mark.parametrize(
+    ("job", "keys"),
+    [
+        (
+            "verify: {script: ['true'], allow_failure: true, rules: [{when: never}]}",
+            "allow_failure, rules, script",
+        ),
+        ("verify-image: {allow_failure: true}", "allow_failure"),
+        ("verify-debug:\n  when: manual", "when"),
+        ("test:\n  only: [tags]\n  except: [main]", "except, only"),
+        ("publish:\n  needs: [build]", "needs"),
+        ("build:\n  extends: .mine", "extends"),
+        (".in-ci-image: {rules: [{when: never}], needs: []}", "rules"),
+        (".platform:\n  allow_failure: true", "allow_failure"),
+    ],
+)
+@pytest.mark.parametrize("place", [".gitlab-ci.yml", "ci/team.yml"])
+def test_a_platform_job_whose_work_is_replaced(root: Path, place: str, job: str, keys: str) -> None:
+    with_the_platforms_jobs(root)
+    assert ids(root) == set()
+    edit(root, ".gitlab-ci.yml", "include:\n", "include:\n  - ci/team.yml\n")
+    write(root, "ci/team.yml", "smoke:\n  script: [make smoke]\n")
+    with (root / place).open("a") as file:
+        file.write(f"{job}\n")
+    (finding,) = run("repo", root, "--format", "json").report["findings"]
+    name = job.partition(":")[0]
+    assert (finding["check"], finding["path"]) == ("PIP-009", place)
+    assert finding["message"] == f"{name} is the platform's job, and {keys} of it is set here"
+    line = (root / place).read_text().splitlines()[finding["line"] - 1]
+    assert any(key in line for key in keys.split(", "))
+    assert "a job of its own" in finding["fix"]
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        # docs/pipeline-registries.md, and what a project has to adapt to its runners.
+        f".in-kaniko:\n  image:\n    name: mirror.example.com/{KANIKO.partition('/')[2]}\n",
+        ".in-crane:\n  image: mirror.example.com/crane/debug:v0.22.1\n",
+        "build:\n  tags: [large]\n  timeout: 2h\n  retry: 1\n  variables: {GOFLAGS: -p=1}\n",
+        "test:\n  services: [docker.io/library/postgres:18]\n  cache: {paths: [.cache]}\n",
+        "lint:\n  before_script: [make generate]\n  interruptible: false\n  parallel: 2\n",
+        "verify:\n  after_script: [echo done]\n  artifacts: {expire_in: 2 weeks}\n",
+        "template-update:\n  rules: [{when: never}]\n",
+        "variables: {script: x}\nworkflow:\n  rules: [{if: $CI_COMMIT_TAG}]\n",
+        "smoke-test:\n  extends: .in-ci-image\n  stage: check\n  script: [make smoke-test]\n",
+        "deploy:\n  extends: .in-crane\n  stage: deploy\n  when: manual\n  script: [make]\n",
+    ],
+)
+def test_what_a_team_may_set_for_a_platform_job(root: Path, job: str) -> None:
+    with_the_platforms_jobs(root)
+    write(root, ".gitlab-ci.yml", f"include:\n  - local: /ci/gitlab/pipeline.yml\n{job}")
+    assert ids(root) == set()
+
+
+def test_jobs_of_a_child_pipeline_are_no_platform_jobs(root: Path) -> None:
+    with_the_platforms_jobs(root)
+    write(root, "ci/child.yml", "verify:\n  script: [make child]\n")
+    edit(root, ".gitlab-ci.yml", "\nstyle:\n", "\nchild:\n  trigger: {include: ci/child.yml}\nx:\n")
+    assert ids(root) == set()
+
+
 # The command line
 
 
@@ -249,6 +439,57 @@ def test_the_tool_checks_the_repository_that_it_stands_in(root: Path, tmp_path: 
     # Python keeps the bytecode of __main__.py before that can forbid it.
     assert {path.name.split(".")[0] for path in root.rglob("*.pyc")} <= {"__main__"}
     assert git(root, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize(
+    "path", ["ci/queue.py", "ci/platform.py", "ci/argparse.py", "ci/yaml.py", "ci/conformance.py"]
+)
+def test_the_services_own_modules_are_not_taken_for_pythons(root: Path, path: str) -> None:
+    """ci/ is the team's: none of its files may crash the tool, or stand in for a part of it."""
+    write(root, path, "print('taken'); raise SystemExit(0)\n")
+    image = docker_archive(root.parent / "i.tar", release())
+    for arguments, checks in ((["repo", "--strict"], 45), (["image", image], 12)):
+        answer = run_process(*arguments, tool=root / "ci/conformance")
+        assert (answer.code, answer.err) == (0, "")
+        assert answer.out.endswith(f": {checks} checks, no findings\n")
+
+
+@pytest.mark.parametrize("flags", [[], ["-B"], ["-P"], ["-I"]])
+def test_bytecode_beside_the_tool_is_not_run(root: Path, flags: list[str]) -> None:
+    fake = root.parent / "cli.py"
+    fake.write_text("def main():\n    print('replaced')\n    return 0\n")
+    kept = importlib.util.cache_from_source(str(root / "ci/conformance/cli.py"))
+    Path(kept).parent.mkdir()
+    py_compile.compile(
+        str(fake), cfile=kept, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
+    )
+    bytecode = Path(kept).relative_to(root).as_posix()
+    git(root, "add", "--force", bytecode)
+    command = [sys.executable, *flags, str(root / "ci/conformance"), "repo"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    found, _, summary, _ = done.stdout.splitlines()
+    assert found == f"PLT-004  {bytecode}: git tracks bytecode among the platform's files"
+    assert summary == "payments: 45 checks, 1 finding"
+
+
+def test_a_fault_of_the_tool_is_one_line_and_no_finding(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from conformance import cli
+
+    def broken(*_: object) -> None:
+        raise ValueError("what\never")
+
+    monkeypatch.setattr("conformance.repo.check", broken)
+    assert cli.main(["repo", str(root)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert re.fullmatch(
+        r"conformance: internal error, please report it: ValueError: what\\never "
+        r"\(test_conformance_repo\.py:\d+\)\n",
+        captured.err,
+    ), captured.err
 
 
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:

@@ -99,6 +99,19 @@ def test_new_records_the_remote_that_has_the_commit(checkout: Path, tmp_path: Pa
     assert answers["_src_path"] == str(checkout)
 
 
+def test_new_leaves_the_credentials_of_a_remote_out(checkout: Path, tmp_path: Path) -> None:
+    """They are of the person who cloned, and the next commit would publish them."""
+    git(checkout, "remote", "add", "origin", "https://robot:s3cret@127.0.0.1:9/template.git")
+    git(checkout, "update-ref", "refs/remotes/origin/main", "HEAD")
+    result = new(checkout, "../payments", "--defaults")
+    assert result.returncode == 0, tail(result)
+    assert "s3cret" not in result.stdout + result.stderr
+    answers = yaml.safe_load((tmp_path / "payments/.copier-answers.yml").read_text())
+    # Nobody can read it without them here, so the checkout has to do.
+    assert answers["_src_path"] == str(checkout)
+    assert "https://127.0.0.1:9/template.git cannot be read" in result.stderr
+
+
 def test_new_takes_the_newest_release(checkout: Path, tmp_path: Path) -> None:
     git(checkout, "tag", "v0.9.0")
     git(checkout, "tag", "v0.10.0")

@@ -112,6 +112,64 @@ def test_a_pinned_release_and_the_way_back(service: Path, history: History) -> N
     assert differences(service, history.fresh(AFTER), "go") == {"README.md", "docs/later.md"}
 
 
+def test_a_way_back_with_a_conflict_says_that_it_is_not_all(
+    service: Path, history: History, tmp_path: Path
+) -> None:
+    """A revert stops at the newest update; the older ones are still to be reverted."""
+    template = tmp_path / "template"
+    git(tmp_path, "clone", "--quiet", "--branch", AFTER, str(history.repository), "template")
+    write("template/later.txt", "later\n")(template)
+    commit_all(template, "Later")
+    git(template, "tag", "v1001.0.0")
+    substitute(".copier-answers.yml", "_src_path: .*", f"_src_path: {template}")(service)
+    commit_all(service, "Move")
+    for release in (AFTER, "v1001.0.0"):
+        assert update(service, VERSION=release).returncode == 0
+        commit_all(service, f"Update to {release}")
+    append("later.txt", "ours\n")(service)
+    commit_all(service, "Edit what the last update brought")
+
+    result = update(service, VERSION=BEFORE)
+    assert result.returncode == 1
+    assert "  later.txt\n" in result.stderr
+    again = next(line for line in result.stderr.splitlines() if "not all of the way" in line)
+    assert again.endswith(f"make update VERSION={BEFORE}")
+    commit_all(service, "Keep ours")
+    assert version(service) == AFTER
+    result = update(service, VERSION=BEFORE)
+    assert result.returncode == 0, result.stderr
+    assert version(service) == BEFORE
+
+
+def test_a_local_file_that_git_ignores_is_kept(
+    service: Path, history: History, tmp_path: Path
+) -> None:
+    """No commit has it, so nothing could bring it back."""
+    template = tmp_path / "template"
+    git(tmp_path, "clone", "--quiet", "--branch", BEFORE, str(history.repository), "template")
+    write("template/local settings.env", "DEFAULT=1\n")(template)
+    write("template/other.env", "DEFAULT=1\n")(template)
+    commit_all(template, "Bring settings")
+    git(template, "tag", "v1001.0.0")
+    substitute(".copier-answers.yml", "_src_path: .*", f"_src_path: {template}")(service)
+    append(".gitignore", "*.env\n")(service)
+    commit_all(service, "Move")
+    write("local settings.env", "OURS=1\n")(service)
+    result = update(service)
+    assert result.returncode == 0, result.stderr
+    assert (service / "local settings.env").read_text() == "OURS=1\n"
+    assert "which git ignores here, were kept:\n  local settings.env\n" in result.stderr
+
+    git(service, "reset", "--quiet", "--hard")
+    (service / "other.env").unlink()
+    failing = tmp_path / "copier"
+    failing.write_text('#!/bin/sh\necho half > "local settings.env"\nexit 1\n')
+    failing.chmod(0o755)
+    result = update(service, COPIER=str(failing))
+    assert "the service is as it was" in result.stderr
+    assert (service / "local settings.env").read_text() == "OURS=1\n"
+
+
 def test_no_way_back_to_where_it_never_was(history: History, tmp_path: Path) -> None:
     service = history.service(tmp_path / "service", AFTER)
     result = update(service, VERSION=BEFORE)
@@ -170,6 +228,16 @@ def test_restore_settles_a_conflict_in_a_platform_file(service: Path) -> None:
     assert update(service).returncode == 1
     assert update(service, "restore").returncode == 0
     assert edited_platform_files(service) == set()
+
+
+def test_an_answer_of_two_lines_is_not_reported(history: History, tmp_path: Path) -> None:
+    """YAML folds what is long."""
+    long = " ".join(["Takes the payments of every customer."] * 5)
+    service = history.service(tmp_path / "service", BEFORE, description=long)
+    assert "\n  " in (service / ".copier-answers.yml").read_text()
+    result = update(service)
+    assert result.returncode == 0, result.stderr
+    assert "does not know these answers" not in result.stderr
 
 
 def test_an_answer_that_was_reset_is_reported(history: History, tmp_path: Path) -> None:

@@ -35,6 +35,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FINDINGS
+    except Exception as error:  # a fault of this tool must not look like findings
+        print(f"conformance: {_internal(error)}", file=sys.stderr)
+        return UNUSABLE
+
+
+def _internal(error: Exception) -> str:
+    """Say in one line what broke and where, for a report to those who maintain the tool."""
+    import traceback
+
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    what = printable(f"{type(error).__name__}: {error}"[:300])
+    return f"internal error, please report it: {what} ({os.path.basename(frame.filename)}:{frame.lineno})"
 
 
 def _parser() -> argparse.ArgumentParser:

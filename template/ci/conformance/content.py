@@ -6,10 +6,11 @@ import re
 import struct
 from collections.abc import Iterator
 
-from .secrets_in_files import secret_in
+from .secrets_in_files import PRIVATE_KEY, private_key_in, secret_in
 from .tarstream import Content
 
 HEAD = 64 << 10
+TEXT = 4 << 20  # so much of a text is searched for a private key, which may stand anywhere in it
 WINDOW = 8 << 20
 OVERLAP = 256
 SHELL_SIZE = 32 << 20  # no shell is larger; a few runtimes are
@@ -153,6 +154,8 @@ class Inspector:
             facts.interpreter = words[0].decode("utf-8", "surrogateescape") if words else ""
         facts.certificates = b"-----BEGIN CERTIFICATE-----" in text or b"-----BEGIN TRUSTED CERTIFICATE-----" in text
         facts.secret = secret_in(path, text)
+        if facts.secret is None and size > HEAD and b"\0" not in text and _private_key_behind(path, head, pieces):
+            facts.secret = PRIVATE_KEY
         if path.endswith("/release") and b"\nMODULES=" in b"\n" + text:
             listed = re.search(rb'^MODULES="([^"\n]*)"', text, re.MULTILINE)
             facts.modules = tuple(listed.group(1).decode("ascii", "replace").split()) if listed else ()
@@ -171,6 +174,15 @@ class Inspector:
         found += _signatures_in(window, passed)
         if found:
             facts.kind, facts.program, _ = _SIGNATURES[min(found)]
+
+
+def _private_key_behind(path: str, head: bytearray, pieces: Iterator[memoryview]) -> bool:
+    """Read on in a text, and look for a private key in what is there by then."""
+    for piece in pieces:
+        if len(head) >= TEXT:
+            break
+        head += piece
+    return private_key_in(path, bytes(head[:TEXT]))
 
 
 def _signatures_in(window: bytearray, passed: int) -> list[int]:

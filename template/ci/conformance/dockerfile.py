@@ -111,17 +111,33 @@ class Dockerfile:
 
     def root_of(self, stage: Stage) -> Stage:
         """Follow `FROM another-stage` to the stage that starts from an image."""
-        for _ in self.stages:
-            earlier = self.stages[: self.stages.index(stage)]
-            parent = next((item for item in earlier if item.name == self.expand(stage.base).lower()), None)
-            if parent is None:
-                return stage
-            stage = parent
-        return stage
+        return self.lineage(stage)[0]
+
+    def lineage(self, stage: Stage) -> list[Stage]:
+        """The stages that the stage stands on, the one that starts from an image first, and itself."""
+        name, found = self.expand(stage.base).lower(), [stage]
+        for earlier in reversed(self.stages[: self._position(stage)]):
+            if earlier.name == name:
+                name = self.expand(earlier.base).lower()
+                found.insert(0, earlier)
+        return found
+
+    def with_inherited(self, stage: Stage) -> Stage:
+        """The stage with the instructions of those that it stands on before its own."""
+        instructions: list[Instruction] = []
+        for part in self.lineage(stage):
+            if part.all("ENTRYPOINT"):  # which clears the command of the stages before
+                instructions = [item for item in instructions if item.keyword != "CMD"]
+            instructions += part.instructions
+        return Stage(stage.base, stage.name, stage.line, instructions)
+
+    def _position(self, stage: Stage) -> int:
+        return next(index for index, item in enumerate(self.stages) if item is stage)
 
     def is_stage(self, name: str, before: Stage) -> bool:
-        earlier = self.stages[: self.stages.index(before)]
-        return any(stage.name == name.lower() for stage in earlier) or (name.isdigit() and int(name) < len(earlier))
+        earlier = self.stages[: self._position(before)]
+        numbers = map(str, range(len(earlier)))
+        return name in numbers or any(stage.name == name.lower() for stage in earlier)
 
 
 def substitute(text: str, values: dict[str, str]) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from .dockerfile import Dockerfile, DockerfileError, Instruction, Stage, parse, unquote
 from .image_labels import REQUIRED_LABELS
-from .model import Finding
+from .model import Finding, open_regular
 from .registry import CHECKS
 from .secrets_in_files import secret_name, secret_setting, secrets_in_line
 
@@ -76,11 +76,12 @@ class DockerfileChecks:
         yield from self._stages()
         yield from self._base_arguments()
         release, debug = self.file.stage("release"), self.file.stage("debug")
-        for stage in (release, debug):
-            if stage is not None:
-                yield from self._exec_forms(stage)
         if release is not None:
             yield from self._release(release)
+            release = self.file.with_inherited(release)
+            yield from self._exec_forms(release)
+        if debug is not None:
+            yield from self._exec_forms(debug)
         if debug is not None:
             yield from self._debug(debug, release)
 
@@ -164,15 +165,16 @@ class DockerfileChecks:
             yield self._finding("DKF-007", line, "with Kaniko a secret mount may stay readable for later RUN steps")
 
     def _copies_after_user(self, stage: Stage) -> Iterator[Finding]:
-        root = self.file.root_of(stage)
-        inherited = stage is not root and any(
-            item.all("USER") for item in self.file.stages if item.name == self.file.expand(stage.base).lower()
-        )
-        user = inherited
-        for item in stage.instructions:
+        user = False
+        for item in self.file.with_inherited(stage).instructions:
             if item.keyword == "USER":
                 user = unquote(item.value).partition(":")[0] not in ("0", "root")
-            elif user and item.keyword in ("COPY", "ADD") and not any(name == "chown" for name, _ in item.flags):
+            elif (
+                user
+                and item.line > stage.line  # those of the stages before are reported there
+                and item.keyword in ("COPY", "ADD")
+                and not any(name == "chown" for name, _ in item.flags)
+            ):
                 message = f"{item.keyword} after USER: with Kaniko the files belong to that user, with others to root"
                 yield self._finding("DKF-007", item.line, message, "copy before USER, or say --chown=0:0")
 
@@ -236,8 +238,11 @@ class DockerfileChecks:
             yield self._finding("DKF-010", root.line, message)
         elif distroless is not None and "debug" in (distroless.group("tag") or ""):
             yield self._finding("DKF-010", root.line, f"{base} is a debug image: it has a shell")
-        for item in stage.all("RUN"):
-            yield self._finding("DKF-011", item.line, "RUN in the release stage")
+        for part in self.file.lineage(stage):
+            where = "release stage" if part is stage else f"stage {part.name}, which the release stage stands on"
+            for item in part.all("RUN"):
+                yield self._finding("DKF-011", item.line, f"RUN in the {where}")
+        stage = self.file.with_inherited(stage)
         user = stage.last("USER")
         if user is None:
             yield self._finding("DKF-005", stage.line, "the release stage has no USER")
@@ -322,8 +327,8 @@ def run(root: str) -> Iterator[Finding]:
 def _file(root: str, path: str) -> Iterator[Finding]:
     fix = CHECKS["DKF-001"].fix
     try:
-        with open(os.path.join(root, path), encoding="utf-8", newline="") as file:
-            text = file.read()
+        with open_regular(os.path.join(root, path)) as file:
+            text = file.read().decode("utf-8")
     except FileNotFoundError:
         yield Finding("DKF-001", path, "the file is missing", fix)
         return

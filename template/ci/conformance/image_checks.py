@@ -43,13 +43,17 @@ def finding(check: str, path: str, message: str, fix: str | None = None) -> Find
 
 
 def environment(settings: dict[str, Any]) -> dict[str, str]:
-    pairs = [str(item).partition("=") for item in settings.get("Env") or []]
+    pairs = [item.partition("=") for item in settings.get("Env") or []]
     return {name: value for name, _, value in pairs}
 
 
 def command(settings: dict[str, Any], key: str) -> list[str]:
-    value = settings.get(key) or []
-    return [str(word) for word in value] if isinstance(value, list) else [str(value)]
+    return list(settings.get(key) or [])
+
+
+def _number(text: str) -> int | None:
+    """Return the id of a user or group, or None if it is a name or too long for one."""
+    return int(text) if re.fullmatch(r"[0-9]{1,10}", text) else None
 
 
 @dataclass
@@ -179,14 +183,15 @@ class ImageChecks:
     # IMG-006
 
     def _user(self) -> Iterator[Finding]:
-        user = str(self.image.settings.get("User") or "")
-        name = user.partition(":")[0]
+        user = self.image.settings.get("User") or ""
+        name, colon, group = user.partition(":")
+        shown = printable(user if len(user) <= 40 else user[:40] + "…")
         if not user:
             yield finding("IMG-006", "config", "no USER, so the service runs as root")
-        elif not re.fullmatch(r"[0-9]+(?::[0-9]+)?", user):
-            yield finding("IMG-006", "config", f'USER is "{printable(user)}", expected numbers')
-        elif int(name) == 0:
-            yield finding("IMG-006", "config", f'USER is "{printable(user)}", which is root')
+        elif _number(name) is None or (colon and _number(group) is None):
+            yield finding("IMG-006", "config", f'USER is "{shown}", expected numbers')
+        elif _number(name) == 0:
+            yield finding("IMG-006", "config", f'USER is "{shown}", which is root')
 
     # IMG-007
 
@@ -232,7 +237,7 @@ class ImageChecks:
 
     def _find(self, program: str) -> str | None:
         """Look a program up as the runtime does: from the working directory, or along PATH."""
-        directory = str(self.image.settings.get("WorkingDir") or "/")
+        directory = self.image.settings.get("WorkingDir") or "/"
         if "/" in program:
             path = posixpath.join(directory, program)
             return path if self.rootfs.resolve(path) else None
@@ -244,12 +249,12 @@ class ImageChecks:
         return None
 
     def _may_execute(self, node: Node) -> bool:
-        user, _, group = str(self.image.settings.get("User") or "0").partition(":")
-        if not user.isdigit() or int(user) == 0:
+        user, _, group = (self.image.settings.get("User") or "0").partition(":")
+        if not _number(user):
             return bool(node.mode & 0o111)
-        if node.uid == int(user):
+        if node.uid == _number(user):
             return bool(node.mode & 0o100)
-        if node.gid == (int(group) if group.isdigit() else 0):
+        if node.gid == (_number(group) or 0):
             return bool(node.mode & 0o010)
         return bool(node.mode & 0o001)
 
@@ -319,8 +324,7 @@ class ImageChecks:
     # IMG-012
 
     def _labels_of_image(self) -> dict[str, str]:
-        labels = self.image.settings.get("Labels")
-        return {str(name): str(value) for name, value in labels.items()} if isinstance(labels, dict) else {}
+        return self.image.settings.get("Labels") or {}
 
     def _labels(self) -> Iterator[Finding]:
         labels = self._labels_of_image()

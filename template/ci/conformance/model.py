@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 
 class Unusable(Exception):
@@ -48,6 +51,13 @@ class Result:
     @property
     def open_findings(self) -> list[Finding]:
         return [finding for finding in self.findings if finding.deviation is None]
+
+
+def open_regular(path: str) -> BinaryIO:
+    """Open a file to read bytes; raise OSError for what is none, such as a pipe that would block."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(0, "it is not a file")
+    return open(path, "rb")
 
 
 def printable(text: str) -> str:

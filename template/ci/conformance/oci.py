@@ -403,7 +403,7 @@ def open_image(path: str, platform: str | None = None, limits: Limits | None = N
             )
         else:
             raise Unusable("it is neither an OCI layout nor a docker archive: no index.json and no manifest.json in it")
-        settings = _mapping(config.get("config") or {}, "the image configuration's config")
+        settings = _settings(config)
         return Image(path, archive, found, config, layers, Budget(limits), settings)
     except BaseException:
         archive.close()
@@ -518,6 +518,44 @@ def _platform_of(value: object) -> str:
         return "unknown"
     parts = [value.get("os"), value.get("architecture"), value.get("variant")]
     return "/".join(part for part in parts if isinstance(part, str) and part) or "unknown"
+
+
+_TYPES = {
+    str: "a string",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+    dict: "an object",
+    type(None): "null",
+}
+
+
+def _settings(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of the image, each of the type that the checks rely on, or raise Unusable."""
+    what = "the image configuration's "
+    settings = _mapping(config.get("config") or {}, f"{what}config")
+    health = settings.get("Healthcheck")
+    _typed(health, f"{what}Healthcheck", dict, "an object")
+    _typed_items((health or {}).get("Test"), f"{what}Healthcheck.Test", list, "a list of strings")
+    for key in ("User", "WorkingDir"):
+        _typed(settings.get(key), what + key, str, "a string")
+    for key in ("Env", "Entrypoint", "Cmd"):
+        _typed_items(settings.get(key), what + key, list, "a list of strings")
+    _typed_items(settings.get("Labels"), f"{what}Labels", dict, "an object of strings")
+    return settings
+
+
+def _typed(value: object, what: str, kind: type, expected: str) -> None:
+    if value is not None and not isinstance(value, kind):
+        raise Unusable(f"{what} is {_TYPES[type(value)]}, expected {expected}")
+
+
+def _typed_items(value: Any, what: str, kind: type, expected: str) -> None:
+    _typed(value, what, kind, expected)
+    for item in value.values() if isinstance(value, dict) else value or []:
+        if not isinstance(item, str):
+            raise Unusable(f"{what} has {_TYPES[type(item)]} in it, expected {expected}")
 
 
 def _mapping(value: object, what: str) -> dict[str, Any]:

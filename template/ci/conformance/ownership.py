@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator
 
 from .answers import recorded
-from .model import Finding
+from .model import Finding, open_regular
 from .registry import CHECKS
 
 LOCK = "ci/platform.lock"
@@ -56,13 +56,14 @@ def platform_files(root: str) -> Iterator[Finding]:
         for path in _platform_paths(root):
             if path not in locked:
                 yield _finding("PLT-004", path, "the file is in the platform's place, but not the platform's")
+    yield from _tracked_bytecode(root)
 
 
 def _read_lock(root: str, lock: str) -> tuple[dict[str, str], list[Finding]]:
     """Return the sum of each path that a lock names, and what is wrong with the lock."""
     try:
-        with open(os.path.join(root, lock), encoding="utf-8") as file:
-            lines = file.read().splitlines()
+        with open_regular(os.path.join(root, lock)) as file:
+            lines = file.read().decode("utf-8").splitlines()
     except FileNotFoundError:
         return {}, [_finding("PLT-001", lock, "the lock of the platform files is missing")]
     except (OSError, UnicodeDecodeError):
@@ -83,7 +84,7 @@ def _read_lock(root: str, lock: str) -> tuple[dict[str, str], list[Finding]]:
 
 def _locked_file(root: str, path: str, expected: str) -> Iterator[Finding]:
     try:
-        with open(os.path.join(root, path), "rb") as file:
+        with open_regular(os.path.join(root, path)) as file:
             data = file.read()
     except OSError:
         yield _finding("PLT-003", path, "the platform file is missing")
@@ -108,6 +109,15 @@ def _platform_paths(root: str) -> Iterator[str]:
             yield f"specs/ADRs/{name}"
 
 
+def _tracked_bytecode(root: str) -> Iterator[Finding]:
+    """Find committed bytecode: Python may run it in place of the source that the lock vouches for."""
+    tracked, _ = _git(root, "ls-files", "-z", "--", *_PLATFORM_DIRECTORIES)
+    for entry in tracked:
+        path = entry.decode("utf-8", "surrogateescape")
+        if path.endswith((".pyc", ".pyo")):
+            yield Finding("PLT-004", path, "git tracks bytecode among the platform's files", f"git rm {path}")
+
+
 # UPD
 
 
@@ -128,7 +138,7 @@ def _markers(full: str, path: str) -> Iterator[Finding]:
     try:
         if os.path.getsize(full) > _MAX_TEXT:
             return
-        with open(full, "rb") as file:
+        with open_regular(full) as file:
             data = file.read(8192)
             if b"\0" in data:
                 return  # not a text
@@ -148,9 +158,16 @@ def _markers(full: str, path: str) -> Iterator[Finding]:
 
 def unmerged(root: str) -> tuple[list[Finding], str]:
     """Ask git for unmerged entries; return also why it could not be asked."""
+    entries, reason = _git(root, "ls-files", "--unmerged", "-z")
+    paths = {entry.partition(b"\t")[2].decode("utf-8", "surrogateescape") for entry in entries}
+    return [_finding("UPD-002", path, "git has the file as unmerged") for path in sorted(paths)], reason
+
+
+def _git(root: str, *arguments: str) -> tuple[list[bytes], str]:
+    """Return the entries of an answer that NUL separates, and why git could not be asked."""
     if not os.path.exists(os.path.join(root, ".git")):
         return [], ""
-    command = ["git", "-c", "safe.directory=*", "ls-files", "--unmerged", "-z"]
+    command = ["git", "-c", "safe.directory=*", *arguments]
     try:
         answer = subprocess.run(command, cwd=root, capture_output=True, check=False)
     except OSError:
@@ -158,7 +175,4 @@ def unmerged(root: str) -> tuple[list[Finding], str]:
     if answer.returncode:
         reason = answer.stderr.decode(errors="replace").strip().splitlines()
         return [], f"git cannot read the repository: {reason[0] if reason else answer.returncode}"
-    paths = {
-        entry.partition(b"\t")[2].decode("utf-8", "surrogateescape") for entry in answer.stdout.split(b"\0") if entry
-    }
-    return [_finding("UPD-002", path, "git has the file as unmerged") for path in sorted(paths)], ""
+    return [entry for entry in answer.stdout.split(b"\0") if entry], ""

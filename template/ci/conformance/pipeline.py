@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,10 +18,20 @@ from .secrets_in_files import secret_setting, secrets_in_line
 
 MAIN = ".gitlab-ci.yml"
 FOLDER = "ci/gitlab"
+PLATFORM_JOBS = f"{FOLDER}/pipeline.yml"
 
 _GLOBAL = frozenset(
     {"default", "include", "spec", "stages", "types", "variables", "workflow", "cache", "image", "services"}
 )
+# What decides whether a job runs, does its work and is waited for. Of a hidden job only
+# what the platform's jobs take over from it: they set the rest themselves.
+_DECISIVE = frozenset({"allow_failure", "except", "extends", "needs", "only", "rules", "run", "script", "when"})
+_DECISIVE_IF_HIDDEN = frozenset({"allow_failure", "except", "only", "rules", "when"})
+_OVERRIDE_FIX = (
+    "give what the team adds a job of its own; of the platform's jobs it may set variables, tags, image, services, "
+    "cache, timeout and retry"
+)
+_NOT_SEARCHED = frozenset({".git", "node_modules", ".venv"})
 _SCRIPTS = ("before_script", "script", "after_script")
 _KANIKO = re.compile(r"(?:[\w.:-]+/)*osscontainertools/kaniko:v\d+\.\d+\.\d+(-[\w.]+)?@sha256:[0-9a-f]{64}")
 _IMAGE_LIKE = re.compile(r"[\w.-]+(?::\d+)?(?:/[\w.-]+)+(?::[\w.-]+)?(?:@sha256:[0-9a-f]+)?")
@@ -130,27 +141,43 @@ class Pipeline:
         self.unreadable: list[Finding] = []
         self.files: dict[str, list[_Mapping]] = {}
         self.scripts: list[Text] = []
+        self.loaded: set[str] = set()
+        self.team: list[str] = []
         for path in self._paths():
             self._load(path)
+        self._load_included()
 
     def _paths(self) -> Iterator[str]:
         if os.path.isfile(os.path.join(self.root, MAIN)):
             yield MAIN
         else:
             self.unreadable.append(self._finding("PIP-001", MAIN, None, "the file is missing"))
-        for folder, directories, names in os.walk(os.path.join(self.root, FOLDER)):
-            directories.sort()
-            relative = os.path.relpath(folder, self.root).replace(os.sep, "/")
-            for name in sorted(names):
-                if name.endswith((".yml", ".yaml")):
-                    yield f"{relative}/{name}"
-                elif name.endswith(".sh"):
-                    path = f"{relative}/{name}"
-                    self.scripts.append(Text(path, 1, ("script",), read_text(os.path.join(self.root, path))))
+        for path in _files_below(self.root, FOLDER):
+            if path.endswith((".yml", ".yaml")):
+                yield path
+            elif path.endswith(".sh"):
+                self.scripts.append(Text(path, 1, ("script",), read_text(os.path.join(self.root, path))))
+
+    def _load_included(self) -> None:
+        """Load what the files include from the repository; note the team's files of this very pipeline."""
+        todo = [(MAIN, True)] if MAIN in self.loaded else []
+        seen = set(todo)
+        while todo:
+            path, ours = todo.pop()
+            if ours and not path.startswith(f"{FOLDER}/"):
+                self.team.append(path)
+            if path not in self.loaded:
+                self._load(path)
+            for document in self.files.get(path, []):
+                for local, _, child in _included(document):
+                    found = {(name, ours and not child) for name in _matches(self.root, local)} - seen
+                    seen |= found
+                    todo += sorted(found)
 
     def _load(self, path: str) -> None:
         import yaml
 
+        self.loaded.add(path)
         try:
             documents = list(yaml.load_all(read_text(os.path.join(self.root, path)), Loader=_loader()))
         except Duplicate as error:
@@ -162,6 +189,9 @@ class Pipeline:
             self.unreadable.append(
                 self._finding("PIP-001", path, mark.line + 1 if mark else 1, f"not valid YAML: {reason}")
             )
+            return
+        except OSError as error:
+            self.unreadable.append(self._finding("PIP-001", path, None, f"cannot be read: {error.strerror}"))
             return
         except (ValueError, RecursionError):
             self.unreadable.append(self._finding("PIP-001", path, 1, "not valid YAML"))
@@ -185,6 +215,7 @@ class Pipeline:
         yield from self._schedule()
         yield from self._secrets()
         yield from self._verifies()
+        yield from self._overrides()
 
     def _values(self) -> Iterator[Text]:
         """Yield every scalar of every file, with the keys that lead to it."""
@@ -203,14 +234,8 @@ class Pipeline:
     def _includes(self) -> Iterator[Finding]:
         for path, documents in self.files.items():
             for document in documents:
-                items = document.get("include") or []
-                lines = getattr(items, "lines", [])
-                for position, item in enumerate(items if isinstance(items, list) else [items]):
-                    local = item.get("local") if isinstance(item, dict) else item
-                    if not isinstance(local, str) or re.match(r"https?:", local) or "*" in local or "$" in local:
-                        continue
-                    if not os.path.isfile(os.path.join(self.root, local.lstrip("/"))):
-                        line = lines[position] if lines else document.lines.get("include")
+                for local, line, _ in _included(document):
+                    if "*" not in local and not os.path.isfile(os.path.join(self.root, local.lstrip("/"))):
                         yield self._finding("PIP-001", path, line, f"it includes {local}, which is missing")
 
     # PIP-002
@@ -333,6 +358,19 @@ class Pipeline:
                 message = f"no job checks {what} (ci/conformance {subject})"
                 yield self._finding("PIP-009", next(iter(self.files)), None, message)
 
+    def _overrides(self) -> Iterator[Finding]:
+        """GitLab merges jobs of one name: a team's file can make the platform's job do nothing."""
+        documents = self.files.get(PLATFORM_JOBS, [])
+        platform = {name for document in documents for name in _jobs(document)}
+        for path in self.team:
+            for document in self.files.get(path, []):
+                for name, job in _jobs(document).items():
+                    keys = sorted((_DECISIVE_IF_HIDDEN if name.startswith(".") else _DECISIVE) & set(job))
+                    if name in platform and keys:
+                        line = min(job.lines[key] for key in keys)
+                        message = f"{name} is the platform's job, and {', '.join(keys)} of it is set here"
+                        yield self._finding("PIP-009", path, line, message, _OVERRIDE_FIX)
+
     # PIP-008
 
     def _secrets(self) -> Iterator[Finding]:
@@ -350,6 +388,46 @@ def ci_image(root: str) -> Iterator[Finding]:
     """PIP-010 needs no YAML."""
     if present(root) and not os.path.isfile(os.path.join(root, CI_IMAGE)):
         yield Finding("PIP-010", CI_IMAGE, "the file is missing", CHECKS["PIP-010"].fix)
+
+
+def _jobs(document: _Mapping) -> dict[str, _Mapping]:
+    return {name: job for name, job in document.items() if name not in _GLOBAL and isinstance(job, _Mapping)}
+
+
+def _included(document: _Mapping) -> Iterator[tuple[str, int, bool]]:
+    """Yield each `local` that the file includes, its line, and whether a child pipeline gets it."""
+    for place in (document, *(job.get("trigger") for job in _jobs(document).values())):
+        if not isinstance(place, _Mapping) or "include" not in place:
+            continue
+        items, line = place["include"], place.lines["include"]
+        many = isinstance(items, _Sequence)
+        for item, where in zip(items, items.lines) if many else [(items, line)]:
+            local = item.get("local") if isinstance(item, _Mapping) else item
+            if isinstance(local, str) and "$" not in local and not re.match(r"https?:", local):
+                yield local, where, place is not document
+
+
+def _matches(root: str, local: str) -> list[str]:
+    """Name the files that GitLab takes for a `local`: `*` stops at a slash, `**` does not."""
+    wanted = posixpath.normpath(local.lstrip("/"))
+    found = [wanted] if os.path.isfile(os.path.join(root, wanted)) else []
+    if "*" in wanted and not wanted.startswith(".."):
+        parts = re.split(r"(\*\*?)", wanted)
+        pattern = "".join({"*": "[^/]*", "**": ".*"}.get(part, re.escape(part)) for part in parts)
+        below = _files_below(root, parts[0].rpartition("/")[0])
+        found = [path for path in below if path.endswith((".yml", ".yaml")) and re.fullmatch(pattern, path)]
+    top = os.path.join(os.path.realpath(root), "")
+    return [path for path in found if os.path.realpath(os.path.join(root, path)).startswith(top)]
+
+
+def _files_below(root: str, top: str) -> Iterator[str]:
+    """Yield the regular files below a folder of the repository, in order."""
+    for folder, directories, names in os.walk(os.path.join(root, top)):
+        directories[:] = sorted(name for name in directories if name not in _NOT_SEARCHED)
+        relative = os.path.relpath(folder, root).replace(os.sep, "/")
+        for path in (posixpath.normpath(f"{relative}/{name}") for name in sorted(names)):
+            if os.path.isfile(os.path.join(root, path)):
+                yield path
 
 
 def _walk(path: str, value: Any, keys: tuple[str, ...], seen: set[int], line: int) -> Iterator[Text]:

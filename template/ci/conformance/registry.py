@@ -389,11 +389,11 @@ _CHECKS = (
     Check(
         "PIP-009",
         "pipeline-verifies",
-        "the pipeline checks the repository and the image",
+        "the pipeline checks the repository and the image, and no job of it is replaced",
         "ADR-006",
         ("PUB-02",),
         "What is not verified before it is published is verified by production.",
-        "include the platform's jobs from ci/gitlab/",
+        "include the platform's jobs from ci/gitlab/, and leave their script and rules alone",
         needs_yaml=True,
     ),
     Check(

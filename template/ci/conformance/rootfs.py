@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from .content import Facts, Inspector
 from .model import Unusable, printable
 from .oci import Image
-from .tarstream import DIRECTORY, FILE, HARDLINK, SYMLINK, Content, Entry, entries
+from .tarstream import DIRECTORY, FILE, GLOBAL, HARDLINK, SYMLINK, Content, Entry, entries
 
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
@@ -19,7 +19,7 @@ MAX_LINKS = 40
 class Node:
     """A file, link or directory. Hard links are two names of one node."""
 
-    __slots__ = ("capabilities", "children", "facts", "gid", "kind", "layer", "link", "mode", "size", "uid")
+    __slots__ = ("capabilities", "children", "facts", "gid", "kind", "layer", "link", "linked", "mode", "size", "uid")
 
     def __init__(self, kind: str, mode: int, layer: int) -> None:
         self.kind = kind
@@ -32,15 +32,17 @@ class Node:
         self.facts: Facts | None = None
         self.children: dict[str, Node] | None = {} if kind == DIRECTORY else None
         self.layer = layer
+        self.linked: dict[str, int] | None = None  # the layers that made hard links in this directory
 
 
 @dataclass(frozen=True)
 class Change:
-    """What one layer did to one path."""
+    """What one layer did to one path; links on the way to it are followed."""
 
     layer: int
     path: str
     what: str
+    kind: str = ""  # of what is there now; empty after a deletion
 
 
 @dataclass(frozen=True)
@@ -129,9 +131,13 @@ class RootFS:
         self, entry: Entry, content: Content, index: int, what: str, inspector: Inspector, record: bool
     ) -> None:
         parts = _parts(entry.name, what)
+        if entry.kind == GLOBAL:
+            self._verify_global(parts, what)
+            return
         if not parts:
-            if entry.kind == DIRECTORY:
-                self._touch_directory(self.root, entry, index, [], record)
+            if entry.kind != DIRECTORY:
+                raise Unusable(f"{what} has a {entry.kind} without a name")
+            self._touch_directory(self.root, entry, index, [], "", record)
             return
         name = parts.pop()
         if name.startswith(WHITEOUT):
@@ -141,43 +147,53 @@ class RootFS:
         siblings = parent.children
         assert siblings is not None
         old = siblings.get(name)
-        path = [*parts, name]
         if entry.kind == HARDLINK:
             target = self.resolve("/".join(_parts(entry.link, what)), follow_last=False)
             if target is None or target.kind == DIRECTORY:
-                raise Unusable(f"{what}: the hard link {_show(path)} names {_show([entry.link])}, which is not there")
+                shown = f"{_show([*parts, name])} names {_show([entry.link])}"
+                raise Unusable(f"{what}: the hard link {shown}, which is not there")
+            target.mode |= entry.mode  # engines give the file the mode of the link's header
+            target.capabilities |= entry.capabilities
             siblings[name] = target
-            self._note(record, index, path, "changed" if old else "added")
+            parent.linked = parent.linked or {}
+            parent.linked[name] = index
+            self._note(record, index, parts, name, "changed" if old else "added", target.kind)
             return
         if entry.kind == DIRECTORY and old is not None and old.kind == DIRECTORY:
-            self._touch_directory(old, entry, index, path, record)
+            self._touch_directory(old, entry, index, parts, name, record)
             return
         node = Node(entry.kind, entry.mode, index)
         self._touch(node, entry, index)
         if entry.kind == FILE:
-            facts = inspector.inspect("/" + "/".join(path), entry.size, content)
+            path = "/" + "/".join([*parts, name])
+            facts = inspector.inspect(path, entry.size, content)
             node.facts = facts
             if facts is not None and facts.secret:
-                self.secrets.append(LayerSecret(index, "/" + "/".join(path), facts.secret))
+                self.secrets.append(LayerSecret(index, path, facts.secret))
         siblings[name] = node
-        self._note(record, index, path, "changed" if old else "added")
+        self._note(record, index, parts, name, "changed" if old else "added", node.kind)
+
+    def _verify_global(self, parts: list[str], what: str) -> None:
+        """Engines ignore a global header only after they have removed what has its name."""
+        if not parts or parts[-1].startswith(WHITEOUT) or self.resolve("/".join(parts), follow_last=False):
+            raise Unusable(f"{what} has a global header with the name of a file: {_show(parts)}")
 
     def _apply_whiteout(self, parts: list[str], name: str, index: int, record: bool) -> None:
         if name != OPAQUE and name.startswith(WHITEOUT * 2):
             return  # bookkeeping of a storage driver
         parent = self.resolve("/".join(parts))
-        path = parts if name == OPAQUE else [*parts, name[len(WHITEOUT) :]]
-        self._note(record, index, path, "made opaque" if name == OPAQUE else "deleted")
+        victim = "" if name == OPAQUE else name[len(WHITEOUT) :]
+        self._note(record, index, parts, victim, "made opaque" if name == OPAQUE else "deleted")
         if parent is None or parent.children is None:
             return
         if name == OPAQUE:
             _purge(parent, index)
         else:
-            _remove(parent, path[-1], index)
+            _remove(parent, victim, index)
 
-    def _touch_directory(self, node: Node, entry: Entry, index: int, path: list[str], record: bool) -> None:
+    def _touch_directory(self, node: Node, entry: Entry, index: int, parts: list[str], name: str, record: bool) -> None:
         if (node.mode, node.uid, node.gid) != (entry.mode, entry.uid, entry.gid):
-            self._note(record, index, path, "changed")
+            self._note(record, index, parts, name, "changed", DIRECTORY)
         self._touch(node, entry, index)
 
     @staticmethod
@@ -186,9 +202,12 @@ class RootFS:
         node.size, node.link, node.capabilities = entry.size, entry.link, entry.capabilities
         node.layer = index
 
-    def _note(self, record: bool, index: int, path: list[str], what: str) -> None:
+    def _note(self, record: bool, index: int, parts: list[str], name: str, what: str, kind: str = "") -> None:
+        """Note a change where it lands, which links may make another place than the tar names."""
         if record:
-            self.changes.append(Change(index, "/" + "/".join(path), what))
+            folder = self.real_path("/".join(parts)) or "/" + "/".join(parts)
+            path = f"{folder.rstrip('/')}/{name}".rstrip("/") or "/"
+            self.changes.append(Change(index, path, what, kind))
 
     def _directory(self, parts: list[str], index: int, what: str) -> Node:
         """Return the directory, through links, making what is missing."""
@@ -233,7 +252,8 @@ def _remove(parent: Node, name: str, index: int) -> None:
         return
     if child.children:
         _purge(child, index)
-    if child.layer < index and not child.children:
+    layer = max(child.layer, parent.linked.get(name, -1)) if parent.linked else child.layer
+    if layer < index and not child.children:
         del parent.children[name]
 
 

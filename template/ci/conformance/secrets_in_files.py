@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 
+# Here and below no repetition goes over many lines: a text of blank lines takes no longer than another.
+_LINE_END = rb"(?:\r?\n|(?:\\{1,3}r)?\\{1,3}n)"  # as it is, or escaped in a string of JSON
 _PRIVATE_KEY = re.compile(
-    rb"^-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----[ \t]*\r?\n"
-    rb"(?:[A-Za-z-]+: ?[^\n]*\n)*\s*[A-Za-z0-9+/=]{16,}",
-    re.MULTILINE,
+    rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----[ \t]*%(end)s"
+    rb"(?:[ \t]*[A-Za-z-]+:[^\n\\]*%(end)s){0,6}"  # Proc-Type, Comment and the like
+    rb"(?:[ \t]|%(end)s){0,64}[A-Za-z0-9+/=]{16}" % {b"end": _LINE_END}
 )
 _URL_PASSWORD = re.compile(r"://[^/\s:@'\"]{1,200}:[^/\s@'\"${}]{1,200}@")
-_ENV_ASSIGNMENT = re.compile(rb"^\s*(?:export\s+)?[A-Za-z_][A-Za-z0-9_]*\s*=\s*\S", re.MULTILINE)
+_ENV_ASSIGNMENT = re.compile(rb"^[ \t]*(?:export\s+)?[A-Za-z_][A-Za-z0-9_]*\s*=\s*\S", re.MULTILINE)
 _SECRET_NAME = re.compile(
     r"(?:^|[_.-])(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|SECRETS|TOKEN|AUTHTOKEN|API_?KEY|ACCESS_?KEY|SECRET_?KEY"
     r"|PRIVATE_?KEY|CREDENTIALS?)(?:$|[_.-])",
@@ -28,8 +30,9 @@ _TOKEN_VALUE = re.compile(
     r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}|\bgithub_pat_[A-Za-z0-9_]{40}|\bglpat-[A-Za-z0-9_-]{20}"
     r"|\bxox[abprs]-[A-Za-z0-9-]{10}|\bnpm_[A-Za-z0-9]{36}\b|-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----"
 )
-_ASSIGNED = re.compile(r"(?<![\w$])([A-Za-z_][A-Za-z0-9_.-]*)=(\"[^\"]*\"|'[^']*'|\S+)")
+_ASSIGNED = re.compile(r"(?<![\w$])([A-Za-z_][A-Za-z0-9_.-]{0,127})=(\"[^\"]*\"|'[^']*'|\S+)")
 
+PRIVATE_KEY = "a private key"
 _DOCUMENTS = (".md", ".rst", ".html", ".htm", ".adoc")
 _SAMPLE = re.compile(r"\.(?:example|sample|template|tmpl|dist|defaults?)$")
 # A package that brings its own tests brings keys that everyone has.
@@ -40,12 +43,12 @@ _KEY_FILES = frozenset({"id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "id_ecdsa_
 
 
 def secret_in(path: str, text: bytes) -> str | None:
-    """Return what secret the file holds, if it does."""
+    """Return what secret the file holds, if it does; its beginning is enough."""
     name = path.rpartition("/")[2]
     if _TESTS_OF_PACKAGES.search(path):
         return None
-    if b"PRIVATE KEY" in text and not name.endswith(_DOCUMENTS) and _PRIVATE_KEY.search(text):
-        return "a private key"
+    if private_key_in(path, text):
+        return PRIVATE_KEY
     if key_in_keystore(text):
         return "a keystore with a private key"
     if name in _KEY_FILES:
@@ -59,11 +62,18 @@ def secret_in(path: str, text: bytes) -> str | None:
         return rule[1]
     if path.endswith(("/.aws/credentials", "/.aws/config")) and b"aws_secret_access_key" in text.lower():
         return "AWS credentials"
-    if b"kind: Config" in text and re.search(rb"^\s*(?:token|client-key-data|password): *\S", text, re.MULTILINE):
+    if b"kind: Config" in text and re.search(rb"^[ \t]*(?:token|client-key-data|password): *\S", text, re.MULTILINE):
         return "a kubeconfig with credentials"
     if b'"service_account"' in text and b'"private_key"' in text:
         return "a cloud service account's key"
     return None
+
+
+def private_key_in(path: str, text: bytes) -> bool:
+    """Tell whether the text holds a private key, wherever it is, that no package brings for its tests."""
+    if b"PRIVATE KEY" not in text or path.endswith(_DOCUMENTS) or _TESTS_OF_PACKAGES.search(path):
+        return False
+    return _PRIVATE_KEY.search(text) is not None
 
 
 # PKCS #12 names the bag that holds an encrypted private key: 1.2.840.113549.1.12.10.1.2.
@@ -93,20 +103,20 @@ _BY_NAME: dict[str, tuple[bytes, str]] = {
     ".yarnrc.yml": (rb"npmAuth(?:Token|Ident):\s*[\"']?[^\s$\"']", "an npm token"),
     ".netrc": (rb"\bpassword\s+\S", "a .netrc password"),
     "_netrc": (rb"\bpassword\s+\S", "a .netrc password"),
-    ".pypirc": (rb"^\s*password\s*[=:]\s*\S", "a PyPI password"),
+    ".pypirc": (rb"^[ \t]*password\s*[=:]\s*\S", "a PyPI password"),
     ".git-credentials": (rb"://[^/\s:]+:[^/\s@]+@", "git credentials"),
     ".dockercfg": (rb"\"auth\"\s*:\s*\"[^\"]", "a registry password"),
     ".dockerconfigjson": (rb"\"auth\"\s*:\s*\"[^\"]", "a registry password"),
     "config.json": (
-        rb"\"auths\"\s*:\s*\{[^}]*\"(?:auth|password|identitytoken)\"\s*:\s*\"[^\"]",
+        rb"\"auths\"\s*:\s*\{[^}]{0,4096}\"(?:auth|password|identitytoken)\"\s*:\s*\"[^\"]",
         "a registry password",
     ),
-    "auth.json": (rb"\"auths\"\s*:\s*\{[^}]*\"auth\"\s*:\s*\"[^\"]", "a registry password"),
+    "auth.json": (rb"\"auths\"\s*:\s*\{[^}]{0,4096}\"auth\"\s*:\s*\"[^\"]", "a registry password"),
     "pip.conf": (rb"://[^/\s:@]+:[^/\s@${]+@", "a package index password"),
     "pip.ini": (rb"://[^/\s:@]+:[^/\s@${]+@", "a package index password"),
     "uv.toml": (rb"://[^/\s:@]+:[^/\s@${]+@", "a package index password"),
     "settings.xml": (rb"<password>\s*[^<\s$]", "a Maven repository password"),
-    "credentials.toml": (rb"^\s*token\s*=\s*\"[^\"]", "a Cargo registry token"),
+    "credentials.toml": (rb"^[ \t]*token\s*=\s*\"[^\"]", "a Cargo registry token"),
     "application_default_credentials.json": (rb"\"(?:refresh_token|private_key)\"", "Google credentials"),
     ".pgpass": (rb":[^:\s]+$", "a database password"),
     ".vault-token": (rb"\S", "a Vault token"),

@@ -2,6 +2,10 @@
 
 `tarfile` keeps every member and reads header extensions of any size into
 memory. Layers come from anywhere, so this reader bounds both.
+
+Where tar readers disagree about a name or a size, this one does as Go's
+archive/tar, with which container engines unpack; else a layer could show it
+other files than it puts into the container.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from .model import Unusable, printable
 BLOCK = 512
 MAX_EXTENSION = 1 << 20
 
-FILE, HARDLINK, SYMLINK, CHAR, BLOCK_DEVICE, DIRECTORY, FIFO = [
+FILE, HARDLINK, SYMLINK, CHAR, BLOCK_DEVICE, DIRECTORY, FIFO, GLOBAL = [
     "file",
     "link",
     "symlink",
@@ -23,6 +27,7 @@ FILE, HARDLINK, SYMLINK, CHAR, BLOCK_DEVICE, DIRECTORY, FIFO = [
     "block",
     "dir",
     "fifo",
+    "global",
 ]
 
 _KINDS = {
@@ -35,7 +40,11 @@ _KINDS = {
     b"4": BLOCK_DEVICE,
     b"5": DIRECTORY,
     b"6": FIFO,
+    b"g": GLOBAL,
 }
+
+# Engines ignore these in a global header; other readers apply them to all that follows.
+_NOT_GLOBAL = frozenset({"path", "linkpath", "size", "uid", "gid"})
 
 
 @dataclass
@@ -137,9 +146,15 @@ class Content:
 
 
 def entries(stream: ByteStream) -> Iterator[tuple[Entry, Content]]:
-    """Yield every member with an iterator over its content."""
-    overrides: dict[str, bytes] = {}
-    defaults: dict[str, bytes] = {}
+    """Yield every member with an iterator over its content.
+
+    A global header is a member as well, without content: engines see it so.
+
+    Raises:
+        Unusable: the archive is damaged, or something readers disagree about.
+    """
+    pax: dict[str, bytes] = {}
+    gnu: dict[str, bytes] = {}  # wins over PAX, whichever comes first
     while True:
         header = stream.read_block()
         if header is None or not header.strip(b"\0"):
@@ -153,16 +168,20 @@ def entries(stream: ByteStream) -> Iterator[tuple[Entry, Content]]:
             data = stream.read(size)
             stream.skip(-size % BLOCK)
             if typeflag == b"x":
-                overrides.update(_pax_records(data, stream.what))
+                pax = _pax_records(data, stream.what)
             elif typeflag == b"g":
-                defaults.update(_pax_records(data, stream.what))
+                wrong = sorted(_NOT_GLOBAL.intersection(_pax_records(data, stream.what)))
+                if wrong:
+                    raise Unusable(f"{stream.what} has a global header with {wrong[0]}, on which readers disagree")
+                pax, gnu = {}, {}
+                yield _entry(header, typeflag, 0, {}, stream.what), Content(stream, 0)
             else:
-                overrides["path" if typeflag == b"L" else "linkpath"] = data.rstrip(b"\0")
+                gnu = _filled({**gnu, "path" if typeflag == b"L" else "linkpath": _until_nul(data)})
             continue
-        if typeflag == b"S" or any(key.startswith("GNU.sparse") for key in overrides):
+        if typeflag == b"S":
             raise Unusable(f"{stream.what} has a sparse file, which image layers do not use")
-        entry = _entry(header, typeflag, size, {**defaults, **overrides}, stream.what)
-        overrides = {}
+        entry = _entry(header, typeflag, size, {**pax, **gnu}, stream.what)
+        pax, gnu = {}, {}
         stored = entry.size if entry.kind == FILE else 0
         content = Content(stream, stored)
         yield entry, content
@@ -171,16 +190,9 @@ def entries(stream: ByteStream) -> Iterator[tuple[Entry, Content]]:
 
 
 def _entry(header: bytes, typeflag: bytes, size: int, pax: dict[str, bytes], what: str) -> Entry:
-    name = header[:100].split(b"\0", 1)[0]
-    if header[257:263] == b"ustar\0":
-        prefix = header[345:500].split(b"\0", 1)[0]
-        if prefix:
-            name = prefix + b"/" + name
-    name = pax.get("path", name)
-    kind = _KINDS.get(typeflag, FILE)
-    if kind == FILE and name.endswith(b"/"):
-        kind = DIRECTORY
-    link = pax.get("linkpath", header[157:257].split(b"\0", 1)[0])
+    name = pax.get("path") or _name(header, what)
+    kind = DIRECTORY if typeflag == b"\0" and name.endswith(b"/") else _KINDS.get(typeflag, FILE)
+    link = pax.get("linkpath", _until_nul(header[157:257]))
     return Entry(
         name=_text(name),
         kind=kind,
@@ -191,6 +203,26 @@ def _entry(header: bytes, typeflag: bytes, size: int, pax: dict[str, bytes], wha
         link=_text(link),
         capabilities="SCHILY.xattr.security.capability" in pax,
     )
+
+
+def _name(header: bytes, what: str) -> bytes:
+    """Return the header's own name, with the folder that most formats keep apart from it."""
+    name, prefix = _until_nul(header[:100]), b""
+    if header[257:263] == b"ustar\0":
+        prefix = _until_nul(header[345 : 476 if header[508:] == b"tar\0" else 500])
+    elif header[257:265] == b"ustar  \0" and header[345:369].strip(b"\0"):
+        for field in (header[345:357], header[357:369]):
+            _number(field, what)  # two times; Go takes anything else for a folder
+    return prefix + b"/" + name if prefix else name
+
+
+def _until_nul(raw: bytes) -> bytes:
+    return raw.split(b"\0", 1)[0]
+
+
+def _filled(records: dict[str, bytes]) -> dict[str, bytes]:
+    """Leave out empty values: with those, what the header says counts."""
+    return {key: value for key, value in records.items() if value}
 
 
 def _text(raw: bytes) -> str:
@@ -209,11 +241,16 @@ def _number(field: bytes, what: str) -> int:
         if field[0] == 0xFF or value >= 1 << 63:
             raise Unusable(f"{what} has a header with an impossible number")
         return value
-    digits = field.split(b"\0", 1)[0].strip()
-    try:
-        return int(digits, 8) if digits else 0
-    except ValueError:
-        raise Unusable(f"{what} has a header with an impossible number") from None
+    value = _octal(field)
+    if value < 0:
+        raise Unusable(f"{what} has a header with an impossible number")
+    return value
+
+
+def _octal(field: bytes) -> int:
+    """Return the number, or -1 if it is none; `int` alone takes signs, `_` and `0o` as well."""
+    digits = _until_nul(field.strip(b" \0"))
+    return -1 if digits.strip(b"01234567") else int(digits or b"0", 8)
 
 
 def _pax_number(pax: dict[str, bytes], key: str, field: bytes, what: str) -> int:
@@ -225,8 +262,7 @@ def _pax_number(pax: dict[str, bytes], key: str, field: bytes, what: str) -> int
 
 
 def _verify_checksum(header: bytes, what: str) -> None:
-    digits = header[148:156].split(b"\0", 1)[0].strip()
-    expected = int(digits, 8) if digits and not digits.strip(b"01234567") else -1
+    expected = _octal(header[148:156])
     actual = sum(header) - sum(header[148:156]) + 8 * 32
     if actual != expected:
         signed = actual - 256 * sum(byte > 127 for byte in header[:148] + header[156:])
@@ -235,6 +271,7 @@ def _verify_checksum(header: bytes, what: str) -> None:
 
 
 def _pax_records(data: bytes, what: str) -> dict[str, bytes]:
+    """Return the records that have a value; of several with one key the last one counts."""
     records: dict[str, bytes] = {}
     while data:
         length, space, _ = data[:20].partition(b" ")
@@ -249,4 +286,6 @@ def _pax_records(data: bytes, what: str) -> dict[str, bytes]:
         data = data[end:]
     if data.strip(b"\0"):
         raise Unusable(f"{what} has a damaged extended header")
-    return records
+    if any(key.startswith("GNU.sparse") for key in records):
+        raise Unusable(f"{what} has a sparse file, which image layers do not use")
+    return _filled(records)

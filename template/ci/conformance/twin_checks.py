@@ -10,7 +10,7 @@ from .image_checks import DEFAULT_PATH, command, environment, finding
 from .model import Finding, printable
 from .oci import Image
 from .rootfs import RootFS
-from .tarstream import FILE
+from .tarstream import DIRECTORY, FILE
 
 # Fields that docker fills in for a running container; in an image they mean nothing.
 _RUNTIME_FIELDS = frozenset(
@@ -55,12 +55,17 @@ def run(debug: Image, release: Image, rootfs: RootFS) -> Iterator[Finding]:
 
 
 def _additions(rootfs: RootFS) -> Iterator[Finding]:
+    """Report what the debug layers did outside /busybox, and a /busybox that may be another place."""
     reported: set[str] = set()
     for change in rootfs.changes:
-        inside = change.path == "/busybox" or change.path.startswith("/busybox/")
-        if not inside and change.path not in reported:
+        if change.path.startswith("/busybox/"):
+            continue
+        wrong = "outside /busybox"
+        if change.path == "/busybox":
+            wrong = "" if change.kind in ("", DIRECTORY) else f"a {change.kind}"
+        if wrong and change.path not in reported:
             reported.add(change.path)
-            yield finding("TWN-002", change.path, f"{change.what} by layer {change.layer + 1}, outside /busybox")
+            yield finding("TWN-002", change.path, f"{change.what} by layer {change.layer + 1}, {wrong}")
 
 
 def _config(debug: Image, release: Image) -> Iterator[Finding]:
