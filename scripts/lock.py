@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import subprocess
 import sys
 from pathlib import Path
 
@@ -24,11 +25,10 @@ LOCK = "ci/platform.lock"
 def lock_text(tree: Path, patterns: list[str], lock: str) -> str:
     """Return what the lock of a tree of the template has to say."""
     spec = pathspec.GitIgnoreSpec.from_lines(patterns)
-    files = {
-        source.relative_to(tree).as_posix(): source
-        for source in tree.rglob("*")
-        if source.is_file() and "__pycache__" not in source.parts
-    }
+    # What a tool leaves there, git ignores.
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=tree, check=True, capture_output=True, text=True).stdout
+    files = {path: tree / path for path in listed.split("\0") if (tree / path).is_file()}
     return "".join(
         f"{hashlib.sha256(source.read_bytes()).hexdigest()}  {path}\n"
         for path, source in sorted(files.items())
