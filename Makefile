@@ -8,8 +8,10 @@ PYTHON ?= python3
 # Workers of the tests.
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 PYTEST := $(VENV)/bin/python -m pytest
-# The tests of a file share what they build.
-PYTEST_LAB = $(PYTEST) --numprocesses $(JOBS) --dist loadfile
+# The tests of a file share what they build. Those of containers wait a quarter of the time,
+# so they have half as many workers again.
+LAB_JOBS ?= $(shell expr $(JOBS) + $(JOBS) / 2)
+PYTEST_LAB = $(PYTEST) --numprocesses $(LAB_JOBS) --dist loadfile
 FAST_TIER := $(patsubst %,tests/%,scaffold conformance contract update benchmark) \
 	$(patsubst %,tests/pipeline/test_%.py,schema scripts)
 IMAGE_TIER := tests/image
