@@ -141,7 +141,7 @@ edited_platform_files() {
 keep_ignored() {
   git -c core.quotePath=false ls-files --others --ignored --exclude-standard --directory |
     while IFS= read -r path; do
-      if [ -f "$path" ] && [ "$(wc -c <"$path")" -le 1000000 ]; then
+      if [ -f "$path" ] && [ -r "$path" ] && [ "$(wc -c <"$path")" -le 1000000 ]; then
         mkdir -p "$scratch/ignored/$(dirname "$path")"
         cp -Pp "$path" "$scratch/ignored/$path"
         echo "$path"
