@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import quick_copier
-from rendering import Render, commit_all, copy_template
+from rendering import Render, changed_files, commit_all, copy_template, snapshot
 
 quick_copier.install()
 
@@ -50,9 +50,13 @@ def template_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def render(copie_session: Any, template_repository: Path) -> Render:
-    """Render a service; the same answers give the same directory, so treat it as read-only."""
+def render(copie_session: Any, template_repository: Path) -> Iterator[Render]:
+    """Render a service; the same answers give the same directory, so treat it as read-only.
+
+    Fails at its end if a test did not: others would pass or fail by the order that they run in.
+    """
     rendered: dict[str, Path] = {}
+    snapshots: dict[Path, dict[str, tuple[int, bytes]]] = {}
 
     def render_once(**answers: Any) -> Path:
         key = repr(sorted(answers.items()))
@@ -61,9 +65,12 @@ def render(copie_session: Any, template_repository: Path) -> Render:
             if result.exception:
                 raise result.exception
             rendered[key] = result.project_dir
+            snapshots[result.project_dir] = snapshot(result.project_dir)
         return rendered[key]
 
-    return render_once
+    yield render_once
+    changed = {place.name: changed_files(place, files) for place, files in snapshots.items()}
+    assert not any(changed.values()), f"a test changed what others read: {changed}"
 
 
 @pytest.fixture

@@ -59,3 +59,22 @@ def rendered_files(service: Path) -> list[Path]:
         if ".git" not in Path(directory).parts
         for name in [*files, *(n for n in names if Path(directory, n).is_symlink())]
     )
+
+
+def snapshot(service: Path) -> dict[str, tuple[int, bytes]]:
+    """Path to (mode, content) of every file; a link's content is its target."""
+    return {
+        str(path): (
+            (service / path).lstat().st_mode,
+            os.readlink(service / path).encode()
+            if (service / path).is_symlink()
+            else (service / path).read_bytes(),
+        )
+        for path in rendered_files(service)
+    }
+
+
+def changed_files(service: Path, before: dict[str, tuple[int, bytes]]) -> list[str]:
+    """Paths that were added, edited or removed since a snapshot."""
+    after = snapshot(service)
+    return sorted(path for path in {*before, *after} if before.get(path) != after.get(path))

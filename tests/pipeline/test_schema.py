@@ -40,7 +40,7 @@ def test_the_schema_finds_a_fault(tmp_path: Any) -> None:
 
 def test_the_service_passes_its_own_checks(render: Render) -> None:
     done = subprocess.run(
-        [sys.executable, "ci/conformance", "repo", "--strict"], cwd=render(ci="gitlab"),
+        [sys.executable, "-B", "ci/conformance", "repo", "--strict"], cwd=render(ci="gitlab"),
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout

@@ -16,7 +16,7 @@ from rendering import COMBINATIONS, Render
 def test_a_fresh_service_has_no_finding(name: str, render: Render) -> None:
     service = render(**COMBINATIONS[name])
     result = subprocess.run(
-        [sys.executable, "ci/conformance", "repo", "--strict", "--format", "json"],
+        [sys.executable, "-B", "ci/conformance", "repo", "--strict", "--format", "json"],
         cwd=service, capture_output=True, text=True,
     )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rendering import COMBINATIONS, EXTREMES, ROOT, Render, rendered_files
+from rendering import COMBINATIONS, EXTREMES, ROOT, Render, changed_files, rendered_files, snapshot
 
 ANSWERS = [
     name for name in yaml.safe_load((ROOT / "copier.yml").read_text()) if not name.startswith("_")
@@ -24,19 +24,6 @@ from copier import run_copy
 run_copy(sys.argv[1], sys.argv[2], data=yaml.safe_load(sys.argv[3]), defaults=True, quiet=True,
          vcs_ref="HEAD")
 """
-
-
-def snapshot(service: Path) -> dict[str, tuple[int, bytes]]:
-    """Path to (mode, content) of every file; a link's content is its target."""
-    return {
-        str(path): (
-            (service / path).lstat().st_mode,
-            os.readlink(service / path).encode()
-            if (service / path).is_symlink()
-            else (service / path).read_bytes(),
-        )
-        for path in rendered_files(service)
-    }
 
 
 @pytest.mark.parametrize("name", COMBINATIONS)
@@ -71,6 +58,17 @@ def test_same_answers_give_the_same_bytes(
         )  # fmt: skip
         snapshots.append(snapshot(destination))
     assert snapshots[0] == snapshots[1]
+
+
+def test_a_test_that_changes_a_render_is_named(tmp_path: Path) -> None:
+    (tmp_path / "edited").write_text("a")
+    (tmp_path / "removed").symlink_to("edited")
+    before = snapshot(tmp_path)
+    assert changed_files(tmp_path, before) == []
+    (tmp_path / "edited").write_text("b")
+    (tmp_path / "removed").unlink()
+    (tmp_path / "added").touch()
+    assert changed_files(tmp_path, before) == ["added", "edited", "removed"]
 
 
 def hygiene_faults(path: Path, data: bytes) -> list[str]:
