@@ -60,8 +60,7 @@ picture: $(VENV)/.test ## Draw docs/questions.svg after a change to a question
 
 .PHONY: test-fast
 test-fast: lint ## Run the fast tier: renders, answers, lint, updates, conformance
-	TMPDIR=$$(scripts/scratch.sh) $(PYTEST) --numprocesses $(JOBS) --dist worksteal \
-		--override-ini tmp_path_retention_policy=failed $(FAST_TIER)
+	scripts/scratch.sh $(PYTEST) --numprocesses $(JOBS) --dist worksteal $(FAST_TIER)
 
 .PHONY: test-nightly
 test-nightly: $(VENV)/.test ## Try ten times more answers than the fast tier does
