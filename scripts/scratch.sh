@@ -22,6 +22,7 @@ runs_programs() {
 
 scratch=
 trap 'rm -rf "$scratch"' EXIT
+trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 if [ "$(free)" -ge "$room" ] 2>/dev/null && [ "$(available)" -ge "$room" ] 2>/dev/null; then
