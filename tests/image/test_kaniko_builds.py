@@ -14,7 +14,10 @@ LANGUAGES = list(dict.fromkeys(COMBINATIONS[name]["language"] for name in IMAGES
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_kaniko_builds_agree(language: str, kaniko: str, lab: Lab, render: Render) -> None:
     """Without a cache, with an empty one, and with one that has every step; the bases of a
-    language differ in what is copied only."""
+    language differ in what is copied only.
+
+    With a cache Kaniko makes a layer of each instruction, of those that change no file as well.
+    """
     answers = next(c for c in COMBINATIONS.values() if c["language"] == language)
     service = Service(lab, render(**answers), answers)
     with lab.empty_registry() as registry:
@@ -23,4 +26,5 @@ def test_kaniko_builds_agree(language: str, kaniko: str, lab: Lab, render: Rende
             service.build("release", builder=kaniko, reproducible=True, cache_repository=where)
             for where in (None, cache, cache)
         )
-    assert first.digest == second.digest == third.digest
+    assert second.digest == third.digest
+    assert first.layers == second.layers_with_files

@@ -352,6 +352,12 @@ class Image:
                 with tarfile.open(fileobj=blob) as layer:
                     yield layer
 
+    @property
+    def layers_with_files(self) -> list[str]:
+        """The digests of the layers that have an entry, the lowest first."""
+        pairs = zip(self.layers, self._layers(), strict=True)
+        return [digest for digest, layer in pairs if layer.next()]
+
     @cached_property
     def files(self) -> dict[str, tarfile.TarInfo]:
         """Every path of the image, absolute, with its tar header; whiteouts applied."""
