@@ -13,6 +13,7 @@ from history import (
     BEFORE,
     COPIER,
     PLATFORM,
+    Edit,
     History,
     append,
     content,
@@ -26,10 +27,25 @@ from history import (
 
 from rendering import commit_all, git, rendered_files
 
+LATER = "v1001.0.0"
+
 
 @pytest.fixture
 def service(history: History, tmp_path: Path) -> Path:
     return history.service(tmp_path / "service", BEFORE)
+
+
+def follow_a_later_release(
+    service: Path, history: History, template: Path, base: str, *edits: Edit
+) -> None:
+    """Make LATER of a release in a clone of the template, and have the service follow that."""
+    source = str(history.repository)
+    git(template.parent, "clone", "--quiet", "--branch", base, source, template.name)
+    for edit in edits:
+        edit(template)
+    commit_all(template, LATER)
+    git(template, "tag", LATER)
+    substitute(".copier-answers.yml", "_src_path: .*", f"_src_path: {template}")(service)
 
 
 def status(service: Path) -> str:
@@ -116,14 +132,10 @@ def test_a_way_back_with_a_conflict_says_that_it_is_not_all(
     service: Path, history: History, tmp_path: Path
 ) -> None:
     """A revert stops at the newest update; the older ones are still to be reverted."""
-    template = tmp_path / "template"
-    git(tmp_path, "clone", "--quiet", "--branch", AFTER, str(history.repository), "template")
-    write("template/later.txt", "later\n")(template)
-    commit_all(template, "Later")
-    git(template, "tag", "v1001.0.0")
-    substitute(".copier-answers.yml", "_src_path: .*", f"_src_path: {template}")(service)
+    later = write("template/later.txt", "later\n")
+    follow_a_later_release(service, history, tmp_path / "template", AFTER, later)
     commit_all(service, "Move")
-    for release in (AFTER, "v1001.0.0"):
+    for release in (AFTER, LATER):
         assert update(service, VERSION=release).returncode == 0
         commit_all(service, f"Update to {release}")
     append("later.txt", "ours\n")(service)
@@ -145,13 +157,11 @@ def test_a_local_file_that_git_ignores_is_kept(
     service: Path, history: History, tmp_path: Path
 ) -> None:
     """No commit has it, so nothing could bring it back."""
-    template = tmp_path / "template"
-    git(tmp_path, "clone", "--quiet", "--branch", BEFORE, str(history.repository), "template")
-    write("template/local settings.env", "DEFAULT=1\n")(template)
-    write("template/other.env", "DEFAULT=1\n")(template)
-    commit_all(template, "Bring settings")
-    git(template, "tag", "v1001.0.0")
-    substitute(".copier-answers.yml", "_src_path: .*", f"_src_path: {template}")(service)
+    follow_a_later_release(
+        service, history, tmp_path / "template", BEFORE,
+        write("template/local settings.env", "DEFAULT=1\n"),
+        write("template/other.env", "DEFAULT=1\n"),
+    )  # fmt: skip
     append(".gitignore", "*.env\n")(service)
     commit_all(service, "Move")
     write("local settings.env", "OURS=1\n")(service)
@@ -243,12 +253,8 @@ def test_an_answer_of_two_lines_is_not_reported(history: History, tmp_path: Path
 def test_an_answer_that_was_reset_is_reported(history: History, tmp_path: Path) -> None:
     """A validator that is narrowed takes the default without a word from Copier."""
     service = history.service(tmp_path / "service", BEFORE, owner="acme/checkout")
-    template = tmp_path / "template"
-    git(tmp_path, "clone", "--quiet", "--branch", BEFORE, str(history.repository), "template")
-    substitute("copier.yml", r"owner \| length > 100 or", "'/' in owner or")(template)
-    commit_all(template, "Narrow")
-    git(template, "tag", "v1001.0.0")
-    substitute(".copier-answers.yml", "_src_path: .*", f"_src_path: {template}")(service)
+    narrow = substitute("copier.yml", r"owner \| length > 100 or", "'/' in owner or")
+    follow_a_later_release(service, history, tmp_path / "template", BEFORE, narrow)
     commit_all(service, "Move")
     result = update(service)
     assert result.returncode in (0, 1)
