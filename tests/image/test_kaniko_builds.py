@@ -28,3 +28,4 @@ def test_kaniko_builds_agree(language: str, kaniko: str, lab: Lab, render: Rende
         )
     assert second.digest == third.digest
     assert first.layers == second.layers_with_files
+    assert first.config == second.config
