@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -59,6 +60,10 @@ func Start(service, version string, settings embedding) {
 		Help:        "Always 1; the labels say what runs.",
 		ConstLabels: prometheus.Labels{"service": service, "version": version},
 	}).Set(1)
+	if err := startTracing(service, version); err != nil {
+		fmt.Fprintln(os.Stderr, "configuration error: OTEL_*:", err)
+		os.Exit(2)
+	}
 }
 
 // healthcheck asks the service itself, past any proxy.
@@ -95,13 +100,15 @@ func Routes(mux *http.ServeMux) {
 func Serve(settings Settings, handler http.Handler) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
+	defer stopTracing()
 	server := &http.Server{
-		Handler:           handler,
+		Handler:           traced(handler),
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       time.Duration(settings.IdleTimeout) * time.Second,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
 	}
+	closeSilent(server)
 	listener, err := net.Listen("tcp", settings.address())
 	if err != nil {
 		return err
@@ -122,10 +129,29 @@ func Serve(settings Settings, handler http.Handler) error {
 	deadline, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	time.Sleep(time.Duration(settings.DrainDelay) * time.Second)
-	// Connections without a request, which net/http waits for, may be cut off.
+	// A connection without a request may be cut off.
 	if err := server.Shutdown(deadline); err != nil && inFlight.Load() > 0 {
 		return fmt.Errorf("requests cut off %s after the signal: %d", timeout, inFlight.Load())
 	}
 	slog.Info("stopped")
 	return nil
+}
+
+// closeSilent makes Shutdown close the connections that have sent nothing yet, which
+// it would wait for.
+func closeSilent(server *http.Server) {
+	var silent sync.Map
+	server.ConnState = func(conn net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			silent.Store(conn, nil)
+		} else {
+			silent.Delete(conn)
+		}
+	}
+	server.RegisterOnShutdown(func() {
+		silent.Range(func(conn, _ any) bool {
+			conn.(net.Conn).Close()
+			return true
+		})
+	})
 }
