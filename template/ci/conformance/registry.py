@@ -552,6 +552,57 @@ _CHECKS = (
         "A file beside the platform's looks like the platform's, and an update may collide with it.",
         "move it: records to specs/ADRs/service/, jobs to .gitlab-ci.yml",
     ),
+    # Kubernetes manifests
+    Check(
+        "KUB-001",
+        "pods-are-restricted",
+        "pods meet Pod Security's profile restricted, with a root that cannot be written",
+        "ADR-008",
+        ("RUN-01", "RUN-03"),
+        "A namespace that enforces the profile admits no other pod; one that does not lets a weak pod run unseen.",
+        "take the field from the base as the template has it, or take the patch away",
+        needs_yaml=True,
+    ),
+    Check(
+        "KUB-002",
+        "probes-of-the-contract",
+        "probes ask /livez and /readyz over HTTP, readiness more often than the drain delay",
+        "ADR-008",
+        ("RUN-05",),
+        "A probe on another path restarts a healthy pod, or sends requests to one that drains.",
+        "liveness and startup: httpGet /livez; readiness: httpGet /readyz, periodSeconds 2",
+        needs_yaml=True,
+    ),
+    Check(
+        "KUB-003",
+        "grace-above-timeout",
+        "the grace period is above the shutdown timeout, without a preStop hook",
+        "ADR-008",
+        ("RUN-07",),
+        "A pod that is killed while it drains loses the requests that it was finishing.",
+        "set terminationGracePeriodSeconds above SHUTDOWN_TIMEOUT_SECONDS; there is no shell for a hook",
+        needs_yaml=True,
+    ),
+    Check(
+        "KUB-004",
+        "one-build",
+        "what is deployed is a digest or <version>-b<build>, never a tag that moves or a debug image",
+        "ADR-008",
+        ("RUN-10",),
+        "A tag that moves gives pods of one deployment different images, and a rollback that rolls nothing back.",
+        "kustomize edit set image NAME=REGISTRY/NAME@sha256:…, with the digest that the pipeline printed",
+        needs_yaml=True,
+    ),
+    Check(
+        "KUB-005",
+        "manifests-agree",
+        "manifests can be read, and agree with the Dockerfile and with one another",
+        "ADR-008",
+        ("RUN-11",),
+        "A port, a user or a name that differs in two places is found by the cluster, in the night.",
+        "use the port and the user of image/Dockerfile, and one name in all manifests",
+        needs_yaml=True,
+    ),
     # Updates
     Check(
         "UPD-001",
@@ -590,6 +641,7 @@ ADRS: dict[str, str] = {
     "ADR-005": "base images float, resolve once, rebuild on schedule",
     "ADR-006": "tags, promotion and the debug twin",
     "ADR-007": "platform files, updated by Copier",
+    "ADR-008": "Kubernetes manifests with Kustomize",
 }
 
 GROUPS: dict[str, str] = {
@@ -600,6 +652,7 @@ GROUPS: dict[str, str] = {
     "REC": "Decision records and the guideline",
     "DEV": "Deviations",
     "PLT": "Platform files",
+    "KUB": "Kubernetes manifests",
     "UPD": "Template updates",
 }
 
