@@ -309,12 +309,11 @@ def without_the_pipelines_files(root: Path) -> None:
     write(root, ".copier-answers.yml", "language: go\nci: gitlab\n")
     (root / ".gitlab-ci.yml").unlink()
     shutil.rmtree(root / "ci/gitlab")
+    shutil.rmtree(root / "ci/pipeline")
 
 
 def a_pipelines_script_is_gone(root: Path) -> None:
-    write(root, "ci/gitlab/build.sh", "#!/bin/sh\n")
-    lock(root)
-    (root / "ci/gitlab/build.sh").unlink()
+    (root / "ci/pipeline/promote.sh").unlink()
 
 
 def unmerged(root: Path) -> None:
@@ -564,12 +563,14 @@ REPO: dict[str, list[RepoPlant]] = {
         lambda root: edit(root, "ci/platform.lock", "  ci/conformance/__init__.py", " ../x"),
         lambda root: (root / "ci/gitlab/platform.lock").unlink(),
         lambda root: write(root, "ci/gitlab/platform.lock", ""),
+        lambda root: (root / "ci/pipeline/platform.lock").unlink(),
         lambda root: edit(root, "ci/gitlab/platform.lock", "  ci/gitlab/image.yml", " /x"),
         without_the_pipelines_files,
     ],
     "PLT-002": [
         lambda root: edit(root, ADR3, "Platform team", "Our team"),
         lambda root: edit(root, "ci/gitlab/image.yml", "verify-image", "look-at-image"),
+        lambda root: edit(root, "ci/pipeline/promote.sh", "DIGEST", "OTHER"),
         lambda root: edit(root, "ci/conformance/cli.py", "import sys", "import sys  "),
         lambda root: (root / GUIDELINE).write_bytes(
             (root / GUIDELINE).read_bytes().replace(b"\n", b"\r\n")

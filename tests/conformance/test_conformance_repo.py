@@ -198,6 +198,7 @@ def test_git_that_cannot_answer(root: Path) -> None:
         ("docs/pipe", set()),
         (".copier-answers.yml", set()),
         ("ci/gitlab/more.sh", {"PLT-004"}),
+        ("ci/pipeline/more.sh", {"PLT-004"}),
         ("ci/platform.lock", {"PLT-001"}),
         ("ci/gitlab/image.yml", {"PIP-001", "PLT-003"}),
         ("specs/guidelines/containerization.md", {"PLT-003"}),
@@ -300,8 +301,9 @@ def test_a_mapping_that_includes_what_is_missing(root: Path) -> None:
 
 
 def with_the_platforms_jobs(root: Path) -> None:
-    shutil.rmtree(root / "ci/gitlab")
-    shutil.copytree(TEMPLATE / "{{ gitlab }}/ci/gitlab", root / "ci/gitlab")
+    for name in ("gitlab", "pipeline"):
+        shutil.rmtree(root / "ci" / name)
+        shutil.copytree(TEMPLATE / f"{{{{ {name} }}}}" / "ci" / name, root / "ci" / name)
     edit(root, ".gitlab-ci.yml", "image.yml", "pipeline.yml")
     edit(root, ".gitlab-ci.yml", "\nlint:", "\nstyle:")
     lock(root)
@@ -424,7 +426,8 @@ def test_a_service_without_a_pipeline(root: Path, answers: str) -> None:
     if answers:
         write(root, ".copier-answers.yml", answers)
     (root / ".gitlab-ci.yml").unlink()
-    shutil.rmtree(root / "ci/gitlab")
+    for name in ("gitlab", "pipeline"):
+        shutil.rmtree(root / "ci" / name)
     answer = run("repo", root, "--format", "json")
     assert answer.ids == set()
     assert not [check for check in answer.report["checked"] if check.startswith("PIP")]

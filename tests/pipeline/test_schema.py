@@ -15,8 +15,8 @@ import yaml
 
 from rendering import ROOT, Render
 
-SCRIPTS = ROOT / "template" / "{{ gitlab }}" / "ci" / "gitlab"
-PIPELINE: dict[str, Any] = yaml.safe_load((SCRIPTS / "pipeline.yml").read_text(encoding="utf-8"))
+FILES = ROOT / "template" / "{{ gitlab }}" / "ci" / "gitlab"
+PIPELINE: dict[str, Any] = yaml.safe_load((FILES / "pipeline.yml").read_text(encoding="utf-8"))
 JOBS = {name: job for name, job in PIPELINE.items() if isinstance(job, dict) and "script" in job}
 
 
@@ -98,8 +98,12 @@ def test_each_tool_is_pinned_once_by_version_and_digest() -> None:
     ]
     for name in names:
         assert re.fullmatch(r"[^:@]+:v\d+\.\d+\.\d+(-alpine)?@sha256:[0-9a-f]{64}", name), name
-        places = [path for path in SCRIPTS.rglob("*") if name.partition("@")[2] in path.read_text()]
-        assert places == [SCRIPTS / "pipeline.yml"]
+        places = [
+            path
+            for path in (ROOT / "template").rglob("*")
+            if path.is_file() and name.partition("@")[2] in path.read_text()
+        ]
+        assert places == [FILES / "pipeline.yml"]
 
 
 def test_renovate_finds_the_pins() -> None:
@@ -110,7 +114,7 @@ def test_renovate_finds_the_pins() -> None:
     settings = json.loads(config.read_text(encoding="utf-8"))
     assert settings["enabledManagers"] == ["gitlabci"]
     [pattern] = settings["gitlabci"]["managerFilePatterns"]
-    path = (SCRIPTS / "pipeline.yml").relative_to(ROOT).as_posix()
+    path = (FILES / "pipeline.yml").relative_to(ROOT).as_posix()
     assert re.search(pattern.strip("/"), path)
     assert not re.search(pattern.strip("/"), "template/{{ gitlab }}/.gitlab-ci.yml.jinja")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "template" / "{{ gitlab }}" / "ci" / "gitlab"
+SCRIPTS = Path(__file__).resolve().parents[2] / "template" / "{{ pipeline }}" / "ci" / "pipeline"
 REPOSITORY = "registry.example.com/platform/payments"
 DIGEST = {name: f"sha256:{hashlib.sha256(name.encode()).hexdigest()}" for name in "abcdef"}
 # A registry in a directory: tags/<tag> and manifests/<digest>. BROKEN makes a tag unmovable,
@@ -59,7 +59,7 @@ class Job:
             "config",
         ):
             (directory / name).mkdir(parents=True)
-        (directory / "ci" / "gitlab").symlink_to(SCRIPTS)
+        (directory / "ci" / "pipeline").symlink_to(SCRIPTS)
         (directory / "bin" / "crane").write_text(CRANE)
         (directory / "bin" / "crane").chmod(0o755)
         self.env = {
@@ -77,7 +77,7 @@ class Job:
         )  # fmt: skip
 
     def script(self, name: str, **env: str) -> subprocess.CompletedProcess[str]:
-        return self.run("sh", f"ci/gitlab/{name}", **env)
+        return self.run("sh", f"ci/pipeline/{name}", **env)
 
     def tags(self) -> dict[str, str]:
         return {path.name: path.read_text().strip() for path in (self.directory / "tags").iterdir()}
@@ -278,7 +278,7 @@ GITLABS = {"CI_REGISTRY_USER": "u", "CI_REGISTRY_PASSWORD": "p"}
     ],
 )  # fmt: skip
 def test_login(job: Job, given: dict[str, str], want: str) -> None:
-    done = job.run("sh", "-c", ". ci/gitlab/common.sh; login", **given)
+    done = job.run("sh", "-c", ". ci/pipeline/common.sh; login", **given)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     config = job.directory / "config" / "config.json"
@@ -292,13 +292,13 @@ def test_login_elsewhere_does_not_use_gitlabs_credentials(job: Job) -> None:
         "CI_REGISTRY_USER": "u",
         "CI_REGISTRY_PASSWORD": "p",
     }
-    done = job.run("sh", "-c", ". ci/gitlab/common.sh; login", **given)
+    done = job.run("sh", "-c", ". ci/pipeline/common.sh; login", **given)
     assert "no credentials for registry.example.com" in done.stdout
     assert not (job.directory / "config" / "config.json").exists()
 
 
 def test_login_wants_both(job: Job) -> None:
-    done = job.run("sh", "-c", ". ci/gitlab/common.sh; login", REGISTRY_USER="u")
+    done = job.run("sh", "-c", ". ci/pipeline/common.sh; login", REGISTRY_USER="u")
     assert done.returncode == 1
     assert "REGISTRY_USER and REGISTRY_PASSWORD" in done.stderr
 
@@ -449,8 +449,8 @@ def test_a_tag_that_is_no_version_is_refused(source: Job, tag: str) -> None:
 
 def test_images_that_are_named_literally_are_pinned(source: Job) -> None:
     resolved(source)
-    pin = ["awk", "-v", "mode=pin", "-v", "bases=.pipeline/bases", "-f", "ci/gitlab/dockerfile.awk"]
-    done = source.run(*pin, "image/Dockerfile")
+    pin = ["-v", "mode=pin", "-v", "bases=.pipeline/bases", "-f", "ci/pipeline/dockerfile.awk"]
+    done = source.run("awk", *pin, "image/Dockerfile")
     name = "gcr.io/distroless/static-debian13:debug-nonroot"
     assert done.stdout == DOCKERFILE.replace(name, f"{name}@{DIGEST['c']}")
 
@@ -574,7 +574,7 @@ def laptop(job: Job) -> Job:
 
 def test_make_ci_runs_gitlab_ci_local(laptop: Job) -> None:
     done = laptop.run(
-        "sh", "ci/gitlab/local.sh", "lint", IMAGE_REPOSITORY="localhost:5000/payments"
+        "sh", "ci/pipeline/local.sh", "lint", IMAGE_REPOSITORY="localhost:5000/payments"
     )
     assert done.returncode == 0, done.stderr
     assert (laptop.directory / "arguments").read_text().split() == [
@@ -592,6 +592,6 @@ def test_make_ci_runs_gitlab_ci_local(laptop: Job) -> None:
     ],
 )
 def test_make_ci_says_what_is_missing(laptop: Job, env: dict[str, str], message: str) -> None:
-    done = laptop.run("sh", "ci/gitlab/local.sh", **env)
+    done = laptop.run("sh", "ci/pipeline/local.sh", **env)
     assert done.returncode != 0
     assert message in done.stderr
