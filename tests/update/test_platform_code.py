@@ -1,16 +1,15 @@
-"""A service of a release before 0.3.0 keeps its code and its names; a new one has the platform's."""
+"""A service of an older release keeps its code and names; a new one has the platform's code."""
 
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 from history import BEFORE, LANGUAGES, RELEASES, History, seeded_files, update
 
-from rendering import rendered_files
+from rendering import commit_all, rendered_files
 
 OLD = [
     (f"v{release['version']}", language)
@@ -18,8 +17,13 @@ OLD = [
     if release["version"] in ("0.1.0", "0.2.0")
     for language in release["languages"]
 ]
-# Names that the rule of those releases changed, and one that it did not.
-NAMES = ["http", "axum", "dotenv", "3scale", "payments"]
+# Names that the rule of those releases changed, or that today's changes; `payments` is the
+# name of the services of test_matrix.py.
+NAMES = {
+    "go": ["3scale"], "rust": ["http", "axum", "3scale"], "java": ["3scale"],
+    "python": ["http", "dotenv", "3scale"], "node": ["http", "3scale"],
+}  # fmt: skip
+CALLED = (r"\./cmd/([\w-]+)", r"release/([\w-]+)", r"src/(\w+)/VERSION", r'"-m", "(\w+)"')
 
 
 def answers(service: Path) -> dict[str, object]:
@@ -32,13 +36,20 @@ def package(service: Path) -> set[str]:
     found = set()
     for path in ("Makefile", "image/Dockerfile"):
         text = (service / path).read_text(encoding="utf-8")
-        for pattern in (r"\./cmd/([\w-]+)", r"release/([\w-]+)", r"src/(\w+)/VERSION", r'"-m", "(\w+)"'):
+        for pattern in (
+            r"\./cmd/([\w-]+)",
+            r"release/([\w-]+)",
+            r"src/(\w+)/VERSION",
+            r'"-m", "(\w+)"',
+        ):
             found |= set(re.findall(pattern, text))
     return found
 
 
-@pytest.mark.parametrize(("tag", "language"), OLD)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("tag", "language", "name"),
+    [(tag, language, name) for tag, language in OLD for name in NAMES[language]],
+)
 def test_an_older_service_keeps_its_code_and_names(
     name: str, tag: str, language: str, history: History, tmp_path: Path
 ) -> None:
@@ -63,11 +74,8 @@ def test_the_answer_is_kept(language: str, history: History, tmp_path: Path) -> 
     older = history.service(tmp_path / "older", tag, language=language)
     newer = history.service(tmp_path / "newer", BEFORE, language=language)
     assert update(older, VERSION=BEFORE).returncode == 0
-    shutil.copytree(older, tmp_path / "once")
     for service, has in ((older, False), (newer, True)):
         if service == older:
-            from rendering import commit_all
-
             commit_all(service, "Update")
         result = update(service)
         assert result.returncode == 0, result.stderr
