@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -52,9 +53,9 @@ def test_a_misspelt_field_and_a_weak_pod_are_found(render: Render) -> None:
     service = render()
     rendered = kustomize(service)
     wrong = rendered.replace("terminationGracePeriodSeconds", "terminationGraceSeconds")
+    (deployment,) = (d for d in yaml.safe_load_all(wrong) if d["kind"] == "Deployment")
     with pytest.raises(kubernetes_validate.ValidationError):
-        for document in yaml.safe_load_all(wrong):
-            kubernetes_validate.validate(document, KUBERNETES, strict=True)
+        kubernetes_validate.validate(deployment, KUBERNETES, strict=True)
     weak = rendered.replace("readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false")
     assert "KUB-001" in conformance(service, weak).stdout
     assert "selects no pod" in conformance(
@@ -64,8 +65,6 @@ def test_a_misspelt_field_and_a_weak_pod_are_found(render: Render) -> None:
 
 
 def test_the_pod_monitor_is_a_component(render: Render, tmp_path: Path) -> None:
-    import shutil
-
     service = Path(shutil.copytree(render(), tmp_path / "service", symlinks=True))
     overlay = service / OVERLAY / "kustomization.yaml"
     with overlay.open("a", encoding="utf-8") as file:
@@ -81,8 +80,6 @@ def test_the_pod_monitor_is_a_component(render: Render, tmp_path: Path) -> None:
 
 def test_the_pipelines_digest_is_what_is_deployed(render: Render, tmp_path: Path) -> None:
     """The command that the overlay names, with kustomize itself."""
-    import shutil
-
     service = Path(shutil.copytree(render(), tmp_path / "service", symlinks=True))
     reference = f"registry.example.com/platform/payments@sha256:{'a' * 64}"
     subprocess.run(

@@ -36,12 +36,7 @@ def package(service: Path) -> set[str]:
     found = set()
     for path in ("Makefile", "image/Dockerfile"):
         text = (service / path).read_text(encoding="utf-8")
-        for pattern in (
-            r"\./cmd/([\w-]+)",
-            r"release/([\w-]+)",
-            r"src/(\w+)/VERSION",
-            r'"-m", "(\w+)"',
-        ):
+        for pattern in CALLED:
             found |= set(re.findall(pattern, text))
     return found
 
