@@ -32,6 +32,7 @@ def main() -> int:
     parser.add_argument("--service-name", required=True)
     parser.add_argument("--version", default="dev", help="what the build was given (default: dev)")
     parser.add_argument("--checks", choices=LISTS, default="plain", help="which list (plain)")
+    parser.add_argument("--route", action="append", default=[], help="one more: 'GET /v1/x'")
     parser.add_argument("--fast", action="store_true", help="leave out the checks that take time")
     parser.add_argument("--only", help="run this check only; may be repeated", **one_id)
     parser.add_argument("--without", help="leave this check out; may be repeated", **one_id)
@@ -50,7 +51,7 @@ def main() -> int:
         ProcessLauncher(options.command),
         options.service_name,
         options.version,
-        routes=ADDITION_ROUTES if added else ROUTES,
+        routes=[*(ADDITION_ROUTES if added else ROUTES), *options.route],
         env=ADDITION_ENV if added else None,
         lacks=dict.fromkeys(options.without, "by --without"),
     ) as suite:

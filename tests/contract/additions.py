@@ -141,7 +141,7 @@ def stream(suite: Suite) -> None:
     seconds = suite.limits.stream
     with suite.shared().connect() as connection:
         begun = time.monotonic()
-        lines = []
+        lines: list[str] = []
         for line in connection.stream(f"/v1/stream?seconds={seconds}", {}):
             if not lines and time.monotonic() - begun > max(1.9, seconds / 2):
                 fail(f"the first line of a stream of {seconds} s came with the last")

@@ -238,9 +238,7 @@ class Handler(BaseHTTPRequestHandler):
                 status=status,
                 duration_ms=f"{milliseconds}ms" if fault("duration-with-unit") else milliseconds,
                 request_id=str(uuid.uuid4()) if fault("other-id-in-log") else self.id,
-                **(
-                    {} if fault("no-trace-id") or not self.trace_id else {"trace_id": self.trace_id}
-                ),
+                **({} if fault("no-trace-id") else self.trace),
             )
         if kind:
             self.send(status, kind, body)
@@ -301,7 +299,9 @@ class Handler(BaseHTTPRequestHandler):
             return 200, f"{kind}; version=0.0.4", METRICS.text()
         if State.draining and fault("refuse-while-draining"):
             return self.problem(404)
-        return getattr(self, re.sub("[/.]", "_", self.command + path))(body)
+        endpoint = getattr(self, re.sub("[/.]", "_", self.command + path))
+        answer: tuple[int, str, str] = endpoint(body)
+        return answer
 
     def text_of(self, body: bytes, name: str) -> str:
         document = json.loads(body)
@@ -320,17 +320,13 @@ class Handler(BaseHTTPRequestHandler):
     def GET_openapi_json(self, _: bytes) -> tuple[int, str, str]:
         paths: dict[str, dict[str, Any]] = {}
         for route in os.environ.get("ROUTES", f"POST {GREETINGS}").split(","):
-            method, _, path = route.partition(" ")
+            method, path = route.split(" ")
             paths.setdefault(path, {})[method.lower()] = {}
         if fault("openapi-lists-more"):
             paths["/v1/other"] = {"get": {}}
         version = {} if fault("openapi-without-version") else {"version": "1"}
-        info = {"title": NAME, **version}
-        return (
-            200,
-            "application/json",
-            json.dumps({"openapi": "3.1.0", "info": info, "paths": paths}),
-        )
+        document = {"openapi": "3.1.0", "info": {"title": NAME, **version}, "paths": paths}
+        return 200, "application/json", json.dumps(document)
 
     def POST_v1_notes(self, body: bytes) -> tuple[int, str, str]:
         note = {"text": self.text_of(body, "text")}
@@ -349,9 +345,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def GET_v1_stream(self, _: bytes) -> tuple[int, str, str]:
         own = {} if fault("own-line-without-id") else {"request_id": self.id}
-        LOG.write(
-            "info", "streaming", **own, **({"trace_id": self.trace_id} if self.trace_id else {})
-        )
+        LOG.write("info", "streaming", **own, **self.trace)
         self.begin(200, {"Content-Type": "text/plain", "Connection": "close"})
         self.close_connection = True
         seconds = int(self.query.partition("=")[2] or 1)

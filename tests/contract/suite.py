@@ -114,7 +114,7 @@ def unhealthy(done: Completed, where: str) -> None:
 def stranger(reply: bytes, port: int = 0) -> Iterator[tuple[int, list[bytes]]]:
     """A server that says `reply`, or nothing at all, to everybody; it notes what they asked."""
     asked: list[bytes] = []
-    connections = []
+    connections: list[socket.socket] = []
 
     def serve() -> None:
         with contextlib.suppress(OSError):

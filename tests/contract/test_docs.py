@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from markdown_it import MarkdownIt
 
 from contract import harness, suite
@@ -103,3 +104,14 @@ def test_a_service_names_the_same_variables() -> None:
     assert isinstance(named, dict)
     # Not every server has this one; the README of its language says so.
     assert {"IDLE_TIMEOUT_SECONDS": "620", **named} == suite.DEFAULTS
+
+
+def test_the_rules_know_the_names_of_the_contract() -> None:
+    groups = yaml.safe_load((PAGE.parent / "recording-rules.yml").read_text())["groups"]
+    old, new = ({rule["record"] for rule in group["rules"]} for group in groups)
+    assert new == {f"{suite.DURATION}_{part}" for part in ("count", "sum", "bucket")}
+    for group, names in zip(groups, (new, old), strict=True):
+        for rule in group["rules"]:
+            # Taken from the other names, and only where a service has said it itself.
+            assert re.findall(r"(\w+){\w+=\"\"}", rule["expr"])[0] in names, rule
+    assert set(suite.LABELS) <= set(re.findall(r'"(\w+)"', groups[1]["rules"][0]["expr"]))

@@ -72,7 +72,7 @@ _CHECKS = (
     Check(
         "IMG-008",
         "exec-form",
-        "entrypoint, cmd and healthcheck do not go through a shell",
+        "entrypoint, cmd and healthcheck do not go through a shell, nor behind another program",
         "ADR-003",
         ("BLD-04",),
         "The shell form needs a shell, which the image does not have, and keeps SIGTERM from the service.",
@@ -108,7 +108,7 @@ _CHECKS = (
     Check(
         "IMG-012",
         "labels",
-        "the org.opencontainers.image.* labels are there",
+        "the org.opencontainers.image.* labels are there, in their forms",
         "ADR-005",
         ("PUB-05",),
         "Labels are what leads from a running container to its source, its version and the base that it stands on.",
@@ -163,12 +163,12 @@ _CHECKS = (
     # The Dockerfiles
     Check(
         "DKF-001",
-        "dockerfile-readable",
-        "image/Dockerfile is there and parses",
+        "dockerfile-builds",
+        "image/Dockerfile is there, parses, and has nothing that docker refuses",
         "ADR-003",
         ("BLD-01",),
         "A file that cannot be read cannot be checked, and a build that fails stops a fix from going out.",
-        "correct it; `docker build --check .` shows the same error",
+        "correct it; `docker build .` stops at the same place",
     ),
     Check(
         "DKF-002",
@@ -191,7 +191,7 @@ _CHECKS = (
     Check(
         "DKF-004",
         "exec-form",
-        "ENTRYPOINT, CMD and HEALTHCHECK of release and debug are in exec form",
+        "release and debug start the service in exec form, without a shell around it",
         "ADR-003",
         ("BLD-04",),
         "The shell form needs a shell, which the image does not have, and keeps SIGTERM from the service.",
@@ -227,10 +227,10 @@ _CHECKS = (
     Check(
         "DKF-008",
         "base-tagged",
-        "every base is fully qualified, with a tag or digest, never latest",
+        "every base can be told from the file: fully qualified, with a tag or digest, never latest",
         "ADR-005",
         ("BAS-02",),
-        "A short name or latest means another image on another machine and another day.",
+        "A short name or latest means another image on another machine and another day; what cannot be told stops CI.",
         "write registry/repository:tag",
     ),
     Check(
@@ -290,7 +290,7 @@ _CHECKS = (
     Check(
         "DKF-015",
         "labels",
-        "the release stage sets the org.opencontainers.image.* labels",
+        "the release stage sets the org.opencontainers.image.* labels, in their forms",
         "ADR-005",
         ("PUB-05",),
         "Labels are what leads from a running container to its source, its version and the base that it stands on.",
@@ -303,7 +303,16 @@ _CHECKS = (
         "ADR-003",
         ("BLD-07",),
         "`docker build .` must build the same image as the pipeline.",
-        "run: ln -sf image/Dockerfile Dockerfile",
+        "put what stands there into image/Dockerfile, then run: ln -s image/Dockerfile Dockerfile",
+    ),
+    Check(
+        "DKF-017",
+        "verification-on",
+        "no signature or TLS check is switched off",
+        "ADR-002",
+        ("BLD-15",),
+        "Whoever stands between the build and a server can then put anything into the image, and no lock file tells.",
+        "let the build trust the certificate or key that is missing: copy it into the stage and install it",
     ),
     # The pipeline
     Check(
