@@ -29,7 +29,7 @@ from conformance_images import (
     whiteout,
 )
 from conformance_service import KANIKO, deviation, edit, lock, record, service, write
-from conformance_tool import run
+from conformance_tool import repository_checks, run
 
 TODAY = "2026-06-01"
 ImagePlant = Callable[[Spec], object]
@@ -342,6 +342,11 @@ REPO: dict[str, list[RepoPlant]] = {
         docker("ARG BUILDER_IMAGE", "RUN true\nARG BUILDER_IMAGE"),
         lambda root: (root / "image/Dockerfile").write_bytes(b"FROM \xff\xfe\n"),
         lambda root: write(root, "image/Dockerfile", "# nothing\n"),
+        docker("COPY . .", "COPY --from=builder . ."),
+        docker("COPY . .", "COPY --owner=0:0 . ."),
+        docker("EXPOSE 8080", "EXPOSE eight"),
+        docker("WORKDIR /src", 'WORKDIR "/src'),
+        lambda root: write(root, ".dockerignore", "*\n!cmd\n!*.sum\n"),
     ],
     "DKF-002": [
         docker(
@@ -375,7 +380,10 @@ REPO: dict[str, list[RepoPlant]] = {
         docker("COPY . .", "COPY --parents . ."),
         docker("COPY . .", "COPY --exclude=*.md . ."),
         docker("COPY . .", "ADD --checksum=sha256:0 a.tgz ."),
-        docker("RUN go mod", "RUN --mount=from=release,source=/,target=/x \\\n  go mod"),
+        docker(
+            "RUN go mod",
+            "RUN --mount=from=docker.io/library/busybox:1.37,source=/,target=/x \\\n  go mod",
+        ),
         docker("RUN go mod download", "RUN <<EOF\ngo mod download\nEOF"),
         docker("ARG BUILDER_IMAGE", "# syntax=docker/dockerfile:1\nARG BUILDER_IMAGE"),
         docker("EXPOSE 8080", "COPY a /app/a"),
@@ -433,6 +441,16 @@ REPO: dict[str, list[RepoPlant]] = {
         lambda root: (
             (root / "Dockerfile").unlink(),
             (root / "Dockerfile").symlink_to("ci/image/Dockerfile"),
+        ),
+    ],
+    "DKF-017": [
+        docker("RUN go mod", "RUN curl -fsSLk https://example.com/x -o /x && go mod"),
+        docker("RUN go mod", "RUN GOSUMDB=off go mod"),
+        lambda root: edit(
+            root,
+            "ci/image/Dockerfile",
+            "apt-get install",
+            "apt-get --allow-unauthenticated install",
         ),
     ],
     "PIP-001": [
@@ -703,4 +721,7 @@ def test_the_clean_ones_are_clean(tmp_path: Path) -> None:
     assert run("image", image, "--language", "go", "--strict").code == 0
     assert run("image", debug, "--twin", image, "--language", "go", "--strict").code == 0
     answer = run("repo", service(tmp_path / "payments"), "--strict")
-    assert (answer.code, answer.out) == (0, "payments: 45 checks, no findings\n")
+    assert (answer.code, answer.out) == (
+        0,
+        f"payments: {repository_checks()} checks, no findings\n",
+    )
