@@ -5,14 +5,16 @@
 . ci/pipeline/common.sh
 
 target=${1:-}
-need "the job resolve sets it" SERVICE_VERSION CI_IMAGE_TAG
+find_source
+find_version
+ci_repository=${CI_IMAGE_TAG%:*}
 login
 
 case $target in
   ci)
-    if [ -n "${CI_IMAGE_DIGEST:-}" ]; then
+    if [ -n "$CI_IMAGE_DIGEST" ]; then
       echo "$CI_IMAGE_TAG is there"
-      echo "BUILDER_IMAGE=$CI_IMAGE_REPOSITORY@$CI_IMAGE_DIGEST" >"$work/ci-image.env"
+      echo "BUILDER_IMAGE=$ci_repository@$CI_IMAGE_DIGEST" >"$work/ci-image.env"
       exit
     fi
     dockerfile=ci/image/Dockerfile
@@ -20,7 +22,8 @@ case $target in
     set -- --destination "$CI_IMAGE_TAG" ${CI_IMAGE_FLAGS:-}
     ;;
   release | debug)
-    need "the job ci-image sets it" BUILDER_IMAGE
+    noted ci-image BUILDER_IMAGE
+    check_bases
     dockerfile=image/Dockerfile
     set -- --target "$target" --no-push --tar-path "$PWD/$work/$target.tar" \
       --reproducible \
@@ -28,7 +31,7 @@ case $target in
       --build-arg "VERSION=$SERVICE_VERSION" \
       --build-arg "REVISION=$SERVICE_REVISION" \
       --build-arg "CREATED=$SERVICE_CREATED" \
-      --build-arg "SOURCE_URL=${CI_PROJECT_URL:-}" \
+      --build-arg "SOURCE_URL=$project_url" \
       --build-arg "BASE_NAME=$BASE_NAME" \
       --build-arg "BASE_DIGEST=$BASE_DIGEST"
     # The argument's digest wins over the tag that the Dockerfile names.
@@ -36,7 +39,8 @@ case $target in
       [ "$argument" = - ] || set -- "$@" --build-arg "$argument=${image%@*}@$digest"
     done <"$work/bases"
     if [ "$target" = debug ]; then
-      need "the job publish sets it" RELEASE_DIGEST
+      may_publish
+      noted publish RELEASE_DIGEST
       set -- "$@" --build-arg "DEBUG_FROM=$IMAGE_REPOSITORY@$RELEASE_DIGEST"
     fi
     ;;
@@ -45,7 +49,7 @@ case $target in
     ;;
 esac
 
-if [ -n "${CACHE_REPOSITORY:-}" ] && [ "${CI_PIPELINE_SOURCE:-}" != schedule ]; then
+if [ -n "${CACHE_REPOSITORY:-}" ] && [ "$trigger" != schedule ]; then
   set -- "$@" --cache=true --cache-repo "$CACHE_REPOSITORY"
 else
   set -- "$@" --cache=false
@@ -58,16 +62,16 @@ fi
 
 # Images that the Dockerfile names literally get their digest in a copy of it.
 pinned=$PWD/$work/$target.Dockerfile
-awk -v mode=pin -v bases="$work/bases" -f ci/pipeline/dockerfile.awk "$SOURCE_DIR/$dockerfile" >"$pinned"
+awk -v mode=pin -v bases="$work/bases" -f ci/pipeline/dockerfile.awk "$source_dir/$dockerfile" >"$pinned"
 
 # The layers of the base stay as they are: the twin and the nodes share them.
 export FF_KANIKO_REPRODUCIBLE_PRESERVE_BASE_LAYERS=true
 # shellcheck disable=SC2086 # flags, one a word
-/kaniko/executor --context "dir://$(cd "$SOURCE_DIR" && pwd)" --dockerfile "$pinned" \
+/kaniko/executor --context "dir://$(cd "$source_dir" && pwd)" --dockerfile "$pinned" \
   --log-format text --digest-file "$PWD/$work/$target.digest" "$@" ${KANIKO_FLAGS:-}
 
 if [ "$target" = ci ]; then
   read -r digest <"$work/ci.digest" || [ -n "$digest" ]
-  echo "BUILDER_IMAGE=$CI_IMAGE_REPOSITORY@$digest" >"$work/ci-image.env"
+  echo "BUILDER_IMAGE=$ci_repository@$digest" >"$work/ci-image.env"
   echo "$CI_IMAGE_TAG is $digest"
 fi

@@ -3,9 +3,10 @@
 # twin's, both or none.
 . ci/pipeline/common.sh
 
-need "the job resolve sets it" KIND SERVICE_VERSION BUILD
-need "the job publish sets it" RELEASE_DIGEST
-need "the job verify-debug sets it" DEBUG_SHA256
+may_publish
+find_version
+noted publish RELEASE_DIGEST
+noted verify-debug DEBUG_SHA256
 login
 release=$RELEASE_DIGEST
 [ "$(published "$IMAGE_REPOSITORY@$release")" = "$release" ] ||

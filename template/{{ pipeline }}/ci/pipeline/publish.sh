@@ -2,7 +2,9 @@
 # Pushes the tarball that was verified, by its digest and without a tag.
 . ci/pipeline/common.sh
 
-need "the job verify-image sets it" RELEASE_SHA256
+may_publish
+find_version
+noted verify-release RELEASE_SHA256
 login
 same_bytes "$work/release.tar" "$RELEASE_SHA256"
 push_tarball "$work/release.tar"

@@ -4,21 +4,28 @@
 # Leaves the bases in .pipeline/bases, as lines "ARGUMENT IMAGE DIGEST".
 . ci/pipeline/common.sh
 
-need "it is in .gitlab-ci.yml" IMAGE_REPOSITORY
-need "GitLab sets it" CI_COMMIT_SHA CI_COMMIT_SHORT_SHA CI_PIPELINE_IID CI_PIPELINE_CREATED_AT
+need "it is in .gitlab-ci.yml" IMAGE_REPOSITORY CI_IMAGE_REPOSITORY
+need "the provider sets it" git_revision short_revision pipeline_number pipeline_time
+for name in IMAGE_REPOSITORY CI_IMAGE_REPOSITORY; do
+  eval "check $name \"\$$name\" 'want a registry and a path in lower case, without a scheme or a tag'"
+done
+find_source
 login
 
 # ── the version ──
 
-tag=${CI_COMMIT_TAG:-}
-revision=$CI_COMMIT_SHA
-if [ "${CI_PIPELINE_SOURCE:-}" = schedule ]; then
-  need "the job release-source sets it" RELEASE_TAG RELEASE_REVISION
-  tag=$RELEASE_TAG
-  revision=$RELEASE_REVISION
-fi
+revision=$git_revision
+case $trigger in
+  schedule)
+    tag=$RELEASE_TAG
+    revision=$RELEASE_REVISION
+    ;;
+  tag) tag=$git_tag ;;
+  *) tag='' ;;
+esac
 if [ -n "$tag" ]; then
   version=${tag#v}
+  [ "${#version}" -le 100 ] || fail "the git tag $tag is too long for a version: want 100 characters or less"
   printf '%s\n' "$version" | grep -Eq '^[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$' ||
     fail "the git tag $tag is no version: want one such as v1.4.2 or v1.4.2-rc.1, without a +"
   if printf '%s\n' "$version" | grep -Eq -e '-(b[0-9]+|debug)$|-b[0-9]+-debug$'; then
@@ -26,9 +33,9 @@ if [ -n "$tag" ]; then
   fi
   kind=release
 else
-  need "GitLab sets it for a branch" CI_COMMIT_REF_SLUG
-  version=$CI_COMMIT_REF_SLUG-$CI_COMMIT_SHORT_SHA
-  kind=branch
+  need "the provider sets it for a branch" branch_name
+  version=$branch_name-$short_revision
+  kind=$trigger
 fi
 echo "building $version from $revision"
 
@@ -37,8 +44,8 @@ echo "building $version from $revision"
 : >"$work/bases"
 # resolve DOCKERFILE: adds its images to .pipeline/bases.
 resolve() {
-  [ -f "$SOURCE_DIR/$1" ] || fail "$1 is missing"
-  awk -v mode=list -f ci/pipeline/dockerfile.awk "$SOURCE_DIR/$1" >"$work/images"
+  [ -f "$source_dir/$1" ] || fail "$1 is missing"
+  awk -v mode=list -f ci/pipeline/dockerfile.awk "$source_dir/$1" >"$work/images"
   while read -r argument image; do
     # The CI image takes the builder's place, and has a builder of its own.
     [ "$argument" != BUILDER_IMAGE ] || continue
@@ -58,7 +65,7 @@ base_name=${base% *}
 base_digest=${base#* }
 case $base_name in *@*) base_name=${base_name%@*} ;; esac
 if [ -z "$base" ]; then
-  ! grep -q '^ARG .*RELEASE_IMAGE' "$SOURCE_DIR/image/Dockerfile" ||
+  ! grep -q '^ARG .*RELEASE_IMAGE' "$source_dir/image/Dockerfile" ||
     fail "image/Dockerfile: ARG RELEASE_IMAGE names no image; give it the base as its default"
   base_name=scratch
   base_digest=''
@@ -66,9 +73,9 @@ fi
 
 # ── the CI image: named by the hash of what goes into it ──
 
-inputs=$(awk -v mode=inputs -f ci/pipeline/dockerfile.awk "$SOURCE_DIR/ci/image/Dockerfile")
+inputs=$(awk -v mode=inputs -f ci/pipeline/dockerfile.awk "$source_dir/ci/image/Dockerfile")
 paths=$(
-  cd "$SOURCE_DIR"
+  cd "$source_dir"
   for input in $inputs; do # expands patterns, as COPY does
     [ -e "$input" ] || fail "ci/image/Dockerfile copies $input, which is missing"
     find "$input" -type f
@@ -77,13 +84,22 @@ paths=$(
 ) || exit 1
 hash=$(
   {
-    awk -v mode=pin -v bases="$work/bases" -f ci/pipeline/dockerfile.awk "$SOURCE_DIR/ci/image/Dockerfile"
-    cd "$SOURCE_DIR"
+    awk -v mode=pin -v bases="$work/bases" -f ci/pipeline/dockerfile.awk "$source_dir/ci/image/Dockerfile"
+    cd "$source_dir"
     printf '%s\n' "$paths" | sort -u | while read -r path; do [ -z "$path" ] || sha256sum "$path"; done
   } | sha256sum | cut -c 1-40
 )
 ci_image=$CI_IMAGE_REPOSITORY:$hash
-ci_digest=$(published "$ci_image") || exit 1
+if [ -n "$fork" ]; then
+  # It has no right to push there, so what is missing goes into the registry of its own project.
+  ci_digest=$(published "$ci_image" readable) || exit 1
+  if [ -z "$ci_digest" ]; then
+    [ -n "$project_image" ] ||
+      fail "$ci_image is not there for a fork, and this project has no registry to build it into: turn on its container registry"
+    ci_image=$project_image/ci:$hash
+  fi
+fi
+ci_digest=${ci_digest:-$(published "$ci_image")} || exit 1
 if [ -n "$ci_digest" ]; then
   echo "CI image $ci_image is there"
 else
@@ -99,7 +115,7 @@ packages() {
     awk '/^Package: / { name = $2 } /^Version: / { print name, $2 }' | sort
 }
 
-if [ "${CI_PIPELINE_SOURCE:-}" = schedule ]; then
+if [ "$trigger" = schedule ]; then
   old=$(crane config "$IMAGE_REPOSITORY:$version" 2>/dev/null |
     sed -n 's/.*"org\.opencontainers\.image\.base\.digest":"\(sha256:[0-9a-f]*\)".*/\1/p')
   if [ -z "$old" ]; then
@@ -129,10 +145,12 @@ fi
   echo "KIND=$kind"
   echo "SERVICE_VERSION=$version"
   echo "SERVICE_REVISION=$revision"
-  echo "SERVICE_CREATED=$CI_PIPELINE_CREATED_AT"
-  echo "BUILD=$CI_PIPELINE_IID"
+  echo "SERVICE_CREATED=$pipeline_time"
+  echo "BUILD=$pipeline_number"
   echo "BASE_NAME=$base_name"
   echo "BASE_DIGEST=$base_digest"
   echo "CI_IMAGE_TAG=$ci_image"
   echo "CI_IMAGE_DIGEST=$ci_digest"
+  # For the team's jobs: the platform's find it by themselves.
+  echo "SOURCE_DIR=$source_dir"
 } >"$work/resolve.env"

@@ -4,7 +4,8 @@
 . ci/pipeline/common.sh
 
 target=${1:-}
-need "the job resolve sets it" BASE_NAME
+find_source
+find_version
 set --
 # An image on scratch has no base whose digest could be a label.
 [ "$BASE_NAME" = scratch ] || set -- "$@" --strict
@@ -14,6 +15,7 @@ case $target in
   *) fail "usage: verify.sh release|debug" ;;
 esac
 file=$PWD/$work/$target.tar
-(cd "$SOURCE_DIR" && python3 ci/conformance image "$file" "$@")
+# The tool is the checkout's, as this script is; the repository is what was built.
+python3 ci/conformance image "$file" --repo "$source_dir" "$@"
 sum=$(sha256sum "$file" | cut -d ' ' -f 1)
 echo "$(printf '%s' "$target" | tr '[:lower:]' '[:upper:]')_SHA256=$sum" >"$work/verify-$target.env"
