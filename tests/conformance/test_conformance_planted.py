@@ -29,7 +29,7 @@ from conformance_images import (
     whiteout,
 )
 from conformance_service import KANIKO, deviation, edit, lock, record, service, write
-from conformance_tool import run
+from conformance_tool import repository_checks, run
 
 TODAY = "2026-06-01"
 ImagePlant = Callable[[Spec], object]
@@ -309,12 +309,11 @@ def without_the_pipelines_files(root: Path) -> None:
     write(root, ".copier-answers.yml", "language: go\nci: gitlab\n")
     (root / ".gitlab-ci.yml").unlink()
     shutil.rmtree(root / "ci/gitlab")
+    shutil.rmtree(root / "ci/pipeline")
 
 
 def a_pipelines_script_is_gone(root: Path) -> None:
-    write(root, "ci/gitlab/build.sh", "#!/bin/sh\n")
-    lock(root)
-    (root / "ci/gitlab/build.sh").unlink()
+    (root / "ci/pipeline/promote.sh").unlink()
 
 
 def unmerged(root: Path) -> None:
@@ -343,6 +342,11 @@ REPO: dict[str, list[RepoPlant]] = {
         docker("ARG BUILDER_IMAGE", "RUN true\nARG BUILDER_IMAGE"),
         lambda root: (root / "image/Dockerfile").write_bytes(b"FROM \xff\xfe\n"),
         lambda root: write(root, "image/Dockerfile", "# nothing\n"),
+        docker("COPY . .", "COPY --from=builder . ."),
+        docker("COPY . .", "COPY --owner=0:0 . ."),
+        docker("EXPOSE 8080", "EXPOSE eight"),
+        docker("WORKDIR /src", 'WORKDIR "/src'),
+        lambda root: write(root, ".dockerignore", "*\n!cmd\n!*.sum\n"),
     ],
     "DKF-002": [
         docker(
@@ -376,7 +380,10 @@ REPO: dict[str, list[RepoPlant]] = {
         docker("COPY . .", "COPY --parents . ."),
         docker("COPY . .", "COPY --exclude=*.md . ."),
         docker("COPY . .", "ADD --checksum=sha256:0 a.tgz ."),
-        docker("RUN go mod", "RUN --mount=from=release,source=/,target=/x \\\n  go mod"),
+        docker(
+            "RUN go mod",
+            "RUN --mount=from=docker.io/library/busybox:1.37,source=/,target=/x \\\n  go mod",
+        ),
         docker("RUN go mod download", "RUN <<EOF\ngo mod download\nEOF"),
         docker("ARG BUILDER_IMAGE", "# syntax=docker/dockerfile:1\nARG BUILDER_IMAGE"),
         docker("EXPOSE 8080", "COPY a /app/a"),
@@ -434,6 +441,16 @@ REPO: dict[str, list[RepoPlant]] = {
         lambda root: (
             (root / "Dockerfile").unlink(),
             (root / "Dockerfile").symlink_to("ci/image/Dockerfile"),
+        ),
+    ],
+    "DKF-017": [
+        docker("RUN go mod", "RUN curl -fsSLk https://example.com/x -o /x && go mod"),
+        docker("RUN go mod", "RUN GOSUMDB=off go mod"),
+        lambda root: edit(
+            root,
+            "ci/image/Dockerfile",
+            "apt-get install",
+            "apt-get --allow-unauthenticated install",
         ),
     ],
     "PIP-001": [
@@ -564,12 +581,14 @@ REPO: dict[str, list[RepoPlant]] = {
         lambda root: edit(root, "ci/platform.lock", "  ci/conformance/__init__.py", " ../x"),
         lambda root: (root / "ci/gitlab/platform.lock").unlink(),
         lambda root: write(root, "ci/gitlab/platform.lock", ""),
+        lambda root: (root / "ci/pipeline/platform.lock").unlink(),
         lambda root: edit(root, "ci/gitlab/platform.lock", "  ci/gitlab/image.yml", " /x"),
         without_the_pipelines_files,
     ],
     "PLT-002": [
         lambda root: edit(root, ADR3, "Platform team", "Our team"),
         lambda root: edit(root, "ci/gitlab/image.yml", "verify-image", "look-at-image"),
+        lambda root: edit(root, "ci/pipeline/promote.sh", "DIGEST", "OTHER"),
         lambda root: edit(root, "ci/conformance/cli.py", "import sys", "import sys  "),
         lambda root: (root / GUIDELINE).write_bytes(
             (root / GUIDELINE).read_bytes().replace(b"\n", b"\r\n")
@@ -702,4 +721,7 @@ def test_the_clean_ones_are_clean(tmp_path: Path) -> None:
     assert run("image", image, "--language", "go", "--strict").code == 0
     assert run("image", debug, "--twin", image, "--language", "go", "--strict").code == 0
     answer = run("repo", service(tmp_path / "payments"), "--strict")
-    assert (answer.code, answer.out) == (0, "payments: 45 checks, no findings\n")
+    assert (answer.code, answer.out) == (
+        0,
+        f"payments: {repository_checks()} checks, no findings\n",
+    )

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import os
+import posixpath
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .answers import recorded
 from .model import Finding, open_regular
 from .registry import CHECKS
 
 LOCK = "ci/platform.lock"
-# The pipelines of the platform. Their files have a lock of their own in ci/<pipeline>/,
-# since not every service has them.
-_PIPELINES = ("gitlab",)
+# Folders that not every service has, each with a lock of its own: those of a pipeline,
+_PIPELINE_FOLDERS = {"gitlab": ("ci/pipeline", "ci/gitlab")}
+_ANY_PIPELINE = tuple(dict.fromkeys(folder for folders in _PIPELINE_FOLDERS.values() for folder in folders))
+# and that of a language, where the code in it is the platform's.
+_LANGUAGE_FOLDERS = {
+    "go": "internal/platform",
+    "rust": "src/platform",
+    "java": "src/main/java/serviceplatform",
+    "python": "src/service_platform",
+    "node": "src/platform",
+}
 
-# Directories that hold nothing but platform files.
-_PLATFORM_DIRECTORIES = ("ci/conformance", "ci/gitlab", "specs/guidelines")
-_PLATFORM_RECORD = re.compile(r"specs/ADRs/ADR-[^/]*\.md")
+_RECORDS = "specs/ADRs"
+_PLATFORM_RECORD = re.compile(r"ADR-[^/]*\.md")
 _LOCK_LINE = re.compile(r"([0-9a-f]{64}) [ *]([^\0]+)")
 _CACHES = frozenset({"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"})
 _NOT_OURS = _CACHES | {".git", "node_modules", "target", "dist", "build", "vendor", ".venv", "venv", ".tox", ".gradle"}
@@ -35,28 +43,45 @@ def _finding(check: str, path: str, message: str, line: int | None = None) -> Fi
 
 
 def _locks(root: str) -> list[str]:
-    """Name the locks that the service should have: its own, and that of its pipeline's files."""
+    """Name the locks that the service should have: its own, and those of its pipeline and its language."""
     provider = recorded(root, "ci")
+    folders = list(_PIPELINE_FOLDERS.get(provider or "", ()))
     if provider is None:  # without the answers the place of the files decides
-        provider = next((name for name in _PIPELINES if os.path.isdir(os.path.join(root, "ci", name))), "")
-    return [LOCK, f"ci/{provider}/platform.lock"] if provider in _PIPELINES else [LOCK]
+        folders = [folder for folder in _ANY_PIPELINE if os.path.isdir(os.path.join(root, folder))]
+    code = recorded(root, "platform_code")
+    if code == "true" and recorded(root, "language") in _LANGUAGE_FOLDERS:
+        folders.append(_LANGUAGE_FOLDERS[recorded(root, "language") or ""])
+    elif code is None:
+        known = sorted(set(_LANGUAGE_FOLDERS.values()))
+        folders += [folder for folder in known if os.path.exists(os.path.join(root, folder, "platform.lock"))]
+    return [LOCK, *(f"{folder}/platform.lock" for folder in folders)]
 
 
 def platform_files(root: str) -> Iterator[Finding]:
     locked: set[str] = set()
+    folders = set(_ANY_PIPELINE)
     damaged = False
     for lock in _locks(root):
         entries, findings = _read_lock(root, lock)
         damaged = damaged or bool(findings)
         yield from findings
         locked |= {lock, *entries}
+        folders |= _folders(lock, entries)
         for path, expected in entries.items():
             yield from _locked_file(root, path, expected)
     if not damaged:
-        for path in _platform_paths(root):
+        for path in _platform_paths(root, folders):
             if path not in locked:
                 yield _finding("PLT-004", path, "the file is in the platform's place, but not the platform's")
-    yield from _tracked_bytecode(root)
+    yield from _tracked_bytecode(root, folders)
+
+
+def _folders(lock: str, entries: Iterable[str]) -> set[str]:
+    """Name the directories that hold nothing but the files of a lock."""
+    if lock != LOCK:
+        return {posixpath.dirname(lock)}
+    # In ci/ and specs/ the team has files beside the platform's, as it has in specs/ADRs/.
+    return {folder for folder in map(posixpath.dirname, entries) if "/" in folder} - {_RECORDS}
 
 
 def _read_lock(root: str, lock: str) -> tuple[dict[str, str], list[Finding]]:
@@ -97,21 +122,21 @@ def _locked_file(root: str, path: str, expected: str) -> Iterator[Finding]:
         )
 
 
-def _platform_paths(root: str) -> Iterator[str]:
-    for top in _PLATFORM_DIRECTORIES:
+def _platform_paths(root: str, places: set[str]) -> Iterator[str]:
+    for top in sorted(places):
         for folder, directories, names in os.walk(os.path.join(root, top)):
             directories[:] = sorted(name for name in directories if name not in _CACHES)
             relative = os.path.relpath(folder, root).replace(os.sep, "/")
             yield from (f"{relative}/{name}" for name in sorted(names) if not name.endswith((".pyc", ".rej", ".orig")))
-    records = os.path.join(root, "specs/ADRs")
+    records = os.path.join(root, _RECORDS)
     for name in sorted(os.listdir(records)) if os.path.isdir(records) else []:
-        if _PLATFORM_RECORD.fullmatch(f"specs/ADRs/{name}"):
-            yield f"specs/ADRs/{name}"
+        if _PLATFORM_RECORD.fullmatch(name):
+            yield f"{_RECORDS}/{name}"
 
 
-def _tracked_bytecode(root: str) -> Iterator[Finding]:
+def _tracked_bytecode(root: str, folders: set[str]) -> Iterator[Finding]:
     """Find committed bytecode: Python may run it in place of the source that the lock vouches for."""
-    tracked, _ = _git(root, "ls-files", "-z", "--", *_PLATFORM_DIRECTORIES)
+    tracked, _ = _git(root, "ls-files", "-z", "--", *sorted(folders)) if folders else ([], "")
     for entry in tracked:
         path = entry.decode("utf-8", "surrogateescape")
         if path.endswith((".pyc", ".pyo")):

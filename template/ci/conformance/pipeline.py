@@ -18,6 +18,7 @@ from .secrets_in_files import secret_setting, secrets_in_line
 
 MAIN = ".gitlab-ci.yml"
 FOLDER = "ci/gitlab"
+SCRIPTS = "ci/pipeline"
 PLATFORM_JOBS = f"{FOLDER}/pipeline.yml"
 
 _GLOBAL = frozenset(
@@ -152,7 +153,7 @@ class Pipeline:
             yield MAIN
         else:
             self.unreadable.append(self._finding("PIP-001", MAIN, None, "the file is missing"))
-        for path in _files_below(self.root, FOLDER):
+        for path in (*_files_below(self.root, FOLDER), *_files_below(self.root, SCRIPTS)):
             if path.endswith((".yml", ".yaml")):
                 yield path
             elif path.endswith(".sh"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 
-from . import dockerfile_checks, ownership, pipeline, records
+from . import dockerfile_checks, manifests, ownership, pipeline, records
 from .deviations import Deviations
 from .model import Finding, Result, Unusable
 from .registry import CHECKS
@@ -25,6 +25,7 @@ def check(root: str, today: datetime.date, strict: bool) -> Result:
     known = records.Records(root)
     deviations = Deviations(known, today)
     findings: list[Finding] = [*dockerfile_checks.run(root), *_pipeline(root, checked, not_run)]
+    findings += _manifests(root, checked, not_run)
     platform = list(ownership.platform_files(root))
     missing = frozenset(item.path for item in platform if item.check == "PLT-003")
     findings += [*known.run(missing), *records.broken_links(root, missing)]
@@ -51,6 +52,17 @@ def _pipeline(root: str, checked: list[str], not_run: dict[str, str]) -> list[Fi
         return findings + list(pipeline.Pipeline(root).run())
     not_run.update({item: "PyYAML is not installed: python3-yaml" for item in ids if CHECKS[item].needs_yaml})
     return findings
+
+
+def _manifests(root: str, checked: list[str], not_run: dict[str, str]) -> list[Finding]:
+    ids = [item for item in checked if item.startswith("KUB")]
+    if not manifests.present(root):
+        checked[:] = [item for item in checked if item not in ids]
+        return []
+    if pipeline.available():
+        return list(manifests.repository(root))
+    not_run.update(dict.fromkeys(ids, "PyYAML is not installed: python3-yaml"))
+    return []
 
 
 def _ordered(findings: list[Finding]) -> list[Finding]:

@@ -7,10 +7,10 @@ import pytest
 import structlog
 from fastapi.testclient import TestClient
 
-from payments.app import create_app
-from payments.config import Config
-from payments.lifecycle import Lifecycle
-from payments.logs import configure_logging
+from payments_app.app import create_app
+from payments_app.config import Config
+from payments_app.lifecycle import Lifecycle
+from payments_app.logs import configure_logging
 
 from .support import ReadLog
 

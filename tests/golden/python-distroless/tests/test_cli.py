@@ -1,7 +1,7 @@
 import pytest
 
-from payments.cli import run
-from payments.version import SERVICE, VERSION
+from payments_app.cli import run
+from payments_app.version import SERVICE, VERSION
 
 
 def test_version_reads_no_configuration(

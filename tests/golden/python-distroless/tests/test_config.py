@@ -2,7 +2,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from payments.config import ConfigError, load_config
+from payments_app.config import ConfigError, load_config
 
 PORT = "an integer from 1 to 65535"
 DELAY = "an integer from 0 to 20"

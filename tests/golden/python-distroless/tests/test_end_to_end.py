@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from payments.version import SERVICE, VERSION
+from payments_app.version import SERVICE, VERSION
 
 GREETING = b'{"name":"Ada"}'
 TIMEOUT_SECONDS = 60
@@ -69,7 +69,7 @@ def finish(connection: http.client.HTTPConnection) -> tuple[int, bytes, str | No
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "payments", *arguments]
+    return [sys.executable, "-m", "payments_app", *arguments]
 
 
 @contextmanager

@@ -6,9 +6,9 @@ from ipaddress import ip_address
 
 import pytest
 
-from payments.cli import run
-from payments.config import load_config
-from payments.healthcheck import (
+from payments_app.cli import run
+from payments_app.config import load_config
+from payments_app.healthcheck import (
     HealthcheckError,
     check_health,
     loopback,

@@ -3,8 +3,8 @@ import re
 
 import pytest
 
-from payments.logs import configure_logging, get_logger
-from payments.version import SERVICE, VERSION
+from payments_app.logs import configure_logging, get_logger
+from payments_app.version import SERVICE, VERSION
 
 from .support import ReadLog
 

@@ -2,8 +2,8 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from payments.metrics import BUCKETS
-from payments.version import SERVICE, VERSION
+from payments_app.metrics import BUCKETS
+from payments_app.version import SERVICE, VERSION
 
 type Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 

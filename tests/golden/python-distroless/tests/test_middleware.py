@@ -9,14 +9,14 @@ from starlette.background import BackgroundTask
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from payments.lifecycle import Lifecycle
-from payments.metrics import Metrics
-from payments.middleware import (
+from payments_app.lifecycle import Lifecycle
+from payments_app.metrics import Metrics
+from payments_app.middleware import (
     MAX_BODY_BYTES,
     MAX_HEADER_BYTES,
     ObserveRequests,
 )
-from payments.problems import add_problem_handlers
+from payments_app.problems import add_problem_handlers
 
 from .support import ReadLog
 

@@ -1,7 +1,7 @@
 import pytest
 from fastapi.testclient import TestClient
 
-from payments.lifecycle import Lifecycle
+from payments_app.lifecycle import Lifecycle
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])

@@ -4,7 +4,7 @@ import pytest
 from fastapi import FastAPI, Query
 from fastapi.testclient import TestClient
 
-from payments.problems import add_problem_handlers
+from payments_app.problems import add_problem_handlers
 
 
 @pytest.mark.parametrize("path", ["/", "/livez/", "/docs", "/openapi.json", "/v1/greetings/1"])

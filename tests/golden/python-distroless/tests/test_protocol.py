@@ -11,11 +11,11 @@ from prometheus_client import generate_latest
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from payments.app import create_app
-from payments.lifecycle import Lifecycle
-from payments.metrics import Metrics
-from payments.middleware import MAX_HEADER_BYTES, ObserveRequests
-from payments.protocol import LimitedProtocol, Phase
+from payments_app.app import create_app
+from payments_app.lifecycle import Lifecycle
+from payments_app.metrics import Metrics
+from payments_app.middleware import MAX_HEADER_BYTES, ObserveRequests
+from payments_app.protocol import LimitedProtocol, Phase
 
 from .support import ReadLog
 

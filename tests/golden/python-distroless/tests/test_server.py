@@ -2,8 +2,8 @@ import socket
 
 import pytest
 
-from payments.config import load_config
-from payments.server import listen
+from payments_app.config import load_config
+from payments_app.server import listen
 
 
 def test_answers_do_not_wait_for_acknowledgements(monkeypatch: pytest.MonkeyPatch) -> None:

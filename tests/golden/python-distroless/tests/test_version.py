@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from payments.version import read_version
+from payments_app.version import read_version
 
 
 def test_a_checkout_is_dev(tmp_path: Path) -> None:

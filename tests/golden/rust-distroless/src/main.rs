@@ -2,7 +2,7 @@
 
 use std::{env, process::ExitCode};
 
-use payments::{SERVICE, VERSION, config, healthcheck, server};
+use payments_app::{SERVICE, VERSION, config, healthcheck, server};
 
 const USAGE_EXIT_CODE: u8 = 2;
 

@@ -7,7 +7,7 @@ use axum::{
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use payments::{health::Health, metrics::recorder, routes};
+use payments_app::{health::Health, metrics::recorder, routes};
 
 const MIB: usize = 1024 * 1024;
 

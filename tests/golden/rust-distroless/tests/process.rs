@@ -9,7 +9,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_payments");
+const BINARY: &str = env!("CARGO_BIN_EXE_payments-app");
 const SERVICE: &str = "payments";
 const USAGE_EXIT_CODE: i32 = 2;
 
