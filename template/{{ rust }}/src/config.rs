@@ -1,9 +1,6 @@
 //! The service's settings, from the environment.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use tracing_subscriber::filter::LevelFilter;
 
@@ -22,49 +19,27 @@ pub struct Config {
 impl Config {
     /// Reads every variable before it gives up, so that all that are wrong are named.
     pub fn read(env: &mut Environment) -> Option<Self> {
-        let host = env.get("HOST", "0.0.0.0", "an IP address", |value| {
-            value.parse::<IpAddr>().ok()
+        let host = env.get("HOST", Some("0.0.0.0"), "an IP address", |value| {
+            value.parse().ok()
         });
-        let port = env.get("PORT", "8080", "an integer from 1 to 65535", |value| {
-            value.parse().ok().filter(|&port| port > 0)
-        });
+        let port = env.number("PORT", 8080, 1..=u16::MAX);
         let log_level = env.get(
             "LOG_LEVEL",
-            "info",
-            "one of debug, info, warn, error",
-            |value| match value {
-                "debug" => Some(LevelFilter::DEBUG),
-                "info" => Some(LevelFilter::INFO),
-                "warn" => Some(LevelFilter::WARN),
-                "error" => Some(LevelFilter::ERROR),
-                _ => None,
-            },
-        );
-        let drain_delay = env.get(
-            "DRAIN_DELAY_SECONDS",
-            "5",
-            "an integer from 0 to 20",
+            Some("info"),
+            "debug, info, warn or error",
             |value| {
-                value
-                    .parse()
-                    .ok()
-                    .filter(|seconds| (0..=20).contains(seconds))
+                let known = ["debug", "info", "warn", "error"].contains(&value);
+                value.parse().ok().filter(|_| known)
             },
         );
-        let shutdown_timeout = env.get(
-            "SHUTDOWN_TIMEOUT_SECONDS",
-            "25",
-            "an integer from 1 to 29, greater than DRAIN_DELAY_SECONDS",
-            |value| {
-                let seconds = value.parse().ok();
-                seconds.filter(|seconds| (1..=29).contains(seconds) && Some(*seconds) > drain_delay)
-            },
-        );
+        let drain_delay = env.number("DRAIN_DELAY_SECONDS", 5, 0..=20);
+        let longer = drain_delay.map_or(1, |delay| delay + 1);
+        let shutdown_timeout = env.number("SHUTDOWN_TIMEOUT_SECONDS", 25, longer..=29);
         Some(Self {
             address: SocketAddr::new(host?, port?),
             log_level: log_level?,
-            drain_delay: Duration::from_secs(drain_delay?),
-            shutdown_timeout: Duration::from_secs(shutdown_timeout?),
+            drain_delay: Duration::from_secs(drain_delay?.into()),
+            shutdown_timeout: Duration::from_secs(shutdown_timeout?.into()),
         })
     }
 }
@@ -74,7 +49,11 @@ mod tests {
     use super::*;
 
     fn read(variables: &[(&str, &str)]) -> Result<Config, String> {
-        Environment::load_from(variables.iter().copied(), Config::read)
+        let lookup = |name: &str| {
+            let found = variables.iter().find(|(variable, _)| *variable == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        Environment::load_from(&lookup, Config::read)
     }
 
     #[test]
@@ -93,22 +72,22 @@ mod tests {
 
         assert_eq!(
             errors,
-            "PORT: want an integer from 1 to 65535\n\
-             LOG_LEVEL: want one of debug, info, warn, error"
+            "PORT: want a number from 1 to 65535\nLOG_LEVEL: want debug, info, warn or error"
         );
     }
 
     #[test]
     fn the_shutdown_outlasts_the_drain() {
-        let errors = read(&[
+        let variables = [
             ("DRAIN_DELAY_SECONDS", "9"),
             ("SHUTDOWN_TIMEOUT_SECONDS", "9"),
-        ]);
+        ];
 
-        assert!(
-            errors
-                .unwrap_err()
-                .starts_with("SHUTDOWN_TIMEOUT_SECONDS: want ")
+        let errors = read(&variables).unwrap_err();
+
+        assert_eq!(
+            errors,
+            "SHUTDOWN_TIMEOUT_SECONDS: want a number from 10 to 29"
         );
     }
 }

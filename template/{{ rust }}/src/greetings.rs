@@ -3,8 +3,6 @@
 use axum::{Json, Router, http::StatusCode, routing::post};
 use serde::{Deserialize, Serialize};
 
-use crate::platform::Problem;
-
 pub fn router() -> Router {
     Router::new().route("/v1/greetings", post(create))
 }
@@ -32,10 +30,12 @@ struct Greeting {
         (status = UNPROCESSABLE_ENTITY, description = "The name is empty or too long"),
     ),
 ))]
-async fn create(Json(NewGreeting { name }): Json<NewGreeting>) -> Result<Json<Greeting>, Problem> {
+async fn create(
+    Json(NewGreeting { name }): Json<NewGreeting>,
+) -> Result<Json<Greeting>, (StatusCode, &'static str)> {
     if !(1..=100).contains(&name.chars().count()) {
         let detail = "name has 1 to 100 characters";
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+        return Err((StatusCode::UNPROCESSABLE_ENTITY, detail));
     }
     Ok(Json(Greeting {
         message: format!("Hello, {name}!"),

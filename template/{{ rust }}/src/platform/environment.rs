@@ -1,73 +1,55 @@
 //! Settings from the environment.
 
-use std::{collections::HashMap, env};
+use std::{env, ops::RangeInclusive};
 
-/// The variables of the process, and what is wrong with those read so far.
-pub struct Environment {
-    variables: HashMap<String, String>,
+/// The variables, and what is wrong with those that have been read.
+pub struct Environment<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<String>,
     wrong: Vec<String>,
 }
 
-impl Environment {
-    /// Reads settings from the process' variables. The error has a line for every
-    /// variable that is wrong, with what it wants and never with its value.
-    pub fn load<T>(read: impl FnOnce(&mut Self) -> Option<T>) -> Result<T, String> {
-        Self::load_from(
-            env::vars_os().map(|(name, value)| {
-                (
-                    name.to_string_lossy().into_owned(),
-                    value.to_string_lossy().into_owned(),
-                )
-            }),
-            read,
-        )
+impl Environment<'_> {
+    /// The settings that `read` finds in the variables of the process.
+    pub fn load<T>(read: impl FnOnce(&mut Environment) -> Option<T>) -> Result<T, String> {
+        let lookup = |name: &str| Some(env::var_os(name)?.to_string_lossy().into_owned());
+        Self::load_from(&lookup, read)
     }
 
-    /// Reads settings from these variables, as a test does.
-    pub fn load_from<N: Into<String>, V: Into<String>, T>(
-        variables: impl IntoIterator<Item = (N, V)>,
-        read: impl FnOnce(&mut Self) -> Option<T>,
+    /// The settings that `read` finds. The error has a line for every variable that
+    /// is wrong: its name and what it wants, never its value.
+    pub fn load_from<T>(
+        lookup: &dyn Fn(&str) -> Option<String>,
+        read: impl FnOnce(&mut Environment) -> Option<T>,
     ) -> Result<T, String> {
-        let variables = variables
-            .into_iter()
-            .map(|(name, value)| (name.into(), value.into()))
-            .collect();
-        let mut environment = Self {
-            variables,
+        let mut environment = Environment {
+            lookup,
             wrong: Vec::new(),
         };
-        let settings = read(&mut environment);
-        match settings {
-            Some(settings) if environment.wrong.is_empty() => Ok(settings),
-            _ => Err(environment.wrong.join("\n")),
-        }
+        let settings = read(&mut environment).filter(|_| environment.wrong.is_empty());
+        settings.ok_or_else(|| environment.wrong.join("\n"))
     }
 
-    /// What `parse` makes of the variable, or of `default` where it is not set.
+    /// What `parse` makes of a variable. Without a default it has to be set.
     pub fn get<T>(
         &mut self,
         name: &str,
-        default: &str,
+        default: Option<&str>,
         want: &str,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
-        let value = self.variables.get(name).map_or(default, String::as_str);
-        let parsed = parse(value);
+        let value = (self.lookup)(name);
+        let parsed = value.as_deref().or(default).and_then(parse);
         if parsed.is_none() {
             self.wrong.push(format!("{name}: want {want}"));
         }
         parsed
     }
 
-    /// What `parse` makes of a variable that must be set.
-    pub fn require<T>(
-        &mut self,
-        name: &str,
-        want: &str,
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Option<T> {
-        self.get(name, "", want, |value| {
-            Some(value).filter(|value| !value.is_empty()).and_then(parse)
+    /// A number within `range`.
+    pub fn number(&mut self, name: &str, default: u16, range: RangeInclusive<u16>) -> Option<u16> {
+        let want = format!("a number from {} to {}", range.start(), range.end());
+        self.get(name, Some(&default.to_string()), &want, |value| {
+            value.parse().ok().filter(|number| range.contains(number))
         })
     }
 }

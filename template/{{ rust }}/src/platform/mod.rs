@@ -5,16 +5,18 @@
 #![cfg_attr(rustfmt, rustfmt_skip)]
 
 mod environment;
-mod healthcheck;
+mod http;
 #[cfg(feature = "otel")]
 mod otel;
 mod problem;
-mod request;
-mod router;
 mod server;
 mod telemetry;
 
+#[cfg(feature = "otel")]
+pub use self::otel::propagate;
 pub use self::{
-    environment::Environment, healthcheck::healthcheck, problem::Problem, router::router,
-    server::serve, telemetry::init,
+    environment::Environment,
+    http::router,
+    server::{healthcheck, serve},
+    telemetry::init,
 };

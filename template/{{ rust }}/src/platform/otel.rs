@@ -12,10 +12,7 @@ use opentelemetry::{
 };
 use opentelemetry_http::{HeaderExtractor, HeaderInjector};
 use opentelemetry_otlp::SpanExporter;
-use opentelemetry_sdk::{
-    Resource, propagation::TraceContextPropagator, resource::EnvResourceDetector,
-    trace::SdkTracerProvider,
-};
+use opentelemetry_sdk::{Resource, propagation::TraceContextPropagator, trace::SdkTracerProvider};
 use tracing::{Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::{Layer, filter::LevelFilter, registry::LookupSpan};
@@ -29,14 +26,10 @@ where
 {
     env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT")?;
     let exporter = SpanExporter::builder().with_http().build();
-    let resource = Resource::builder_empty()
-        .with_service_name(service)
-        .with_attribute(KeyValue::new("service.version", version))
-        .with_detector(Box::new(EnvResourceDetector::new()));
-    let resource = match env::var("OTEL_SERVICE_NAME") {
-        Ok(name) => resource.with_service_name(name),
-        Err(_) => resource,
-    };
+    let name = env::var("OTEL_SERVICE_NAME").unwrap_or_else(|_| service.to_owned());
+    let resource = Resource::builder()
+        .with_service_name(name)
+        .with_attribute(KeyValue::new("service.version", version));
     let provider = SdkTracerProvider::builder()
         .with_resource(resource.build())
         .with_batch_exporter(exporter.expect("OTEL_EXPORTER_OTLP_* fit together"))
@@ -60,7 +53,10 @@ pub(super) fn stop() {
 pub(super) fn span<B>(request: &Request<B>, request_id: Option<&str>) -> Option<Span> {
     PROVIDER.get()?;
     let method = request.method().as_str();
-    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(MatchedPath::as_str);
     let span = tracing::error_span!(
         "request",
         request_id,

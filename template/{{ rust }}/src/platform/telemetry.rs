@@ -1,47 +1,43 @@
 //! What an operator sees: JSON log lines and Prometheus metrics.
 
-use std::{
-    fmt::{self, Debug},
-    panic,
-    sync::LazyLock,
-    time::Duration,
-};
+use std::{fmt, panic, sync::LazyLock, time::Duration};
 
-use axum::http::header::CONTENT_TYPE;
-use metrics::{Unit, describe_histogram, gauge};
+use axum::http::{HeaderName, header::CONTENT_TYPE};
+use metrics::{Unit, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
-use serde::Serialize;
-use tracing::{
-    Event, Subscriber,
-    field::{Field, Visit},
-};
+use serde_json::{Map, Value};
+use tracing::{Event, Subscriber};
+use tracing_serde::fields::AsMap;
 use tracing_subscriber::{
     Layer,
-    field::RecordFields,
     filter::LevelFilter,
     fmt::{
-        FmtContext, FormatEvent, FormatFields, FormattedFields,
-        format::Writer,
+        FmtContext, FormatEvent, FormattedFields,
+        format::{JsonFields, Writer},
         time::{FormatTime, SystemTime},
     },
     layer::SubscriberExt,
-    registry::LookupSpan,
+    registry::{LookupSpan, Scope},
     util::SubscriberInitExt,
 };
 
-pub(super) const DURATION: &str = "http_server_request_duration_seconds";
+const DURATION: &str = "http_server_request_duration_seconds";
 const BUCKETS: [f64; 11] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 static METRICS: LazyLock<PrometheusHandle> = LazyLock::new(|| {
-    let metrics = PrometheusBuilder::new()
-        .set_buckets(&BUCKETS)
+    let builder = PrometheusBuilder::new().set_buckets(&BUCKETS);
+    let metrics = builder
         .and_then(PrometheusBuilder::install_recorder)
-        .expect("no other recorder of metrics");
-    describe_histogram!(DURATION, Unit::Seconds, "Time from a request's headers to its answer.");
+        .expect("one recorder");
+    describe_histogram!(
+        DURATION,
+        Unit::Seconds,
+        "Time from a request's headers to its answer."
+    );
     Collector::default().describe();
     metrics
 });
@@ -50,8 +46,8 @@ static METRICS: LazyLock<PrometheusHandle> = LazyLock::new(|| {
 /// `metrics` is told.
 pub fn init(service: &'static str, version: &'static str, level: LevelFilter) {
     let lines = tracing_subscriber::fmt::layer()
+        .fmt_fields(JsonFields::new())
         .event_format(Line { service, version })
-        .fmt_fields(Members)
         .with_filter(level);
     let subscriber = tracing_subscriber::registry().with(lines);
     #[cfg(feature = "otel")]
@@ -70,96 +66,67 @@ pub fn init(service: &'static str, version: &'static str, level: LevelFilter) {
     });
 }
 
-pub(super) async fn metrics() -> ([(axum::http::HeaderName, &'static str); 1], String) {
+/// Answers `/metrics`.
+pub(super) async fn metrics() -> ([(HeaderName, &'static str); 1], String) {
     Collector::default().collect();
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], METRICS.render())
+    (
+        [(CONTENT_TYPE, "text/plain; version=0.0.4")],
+        METRICS.render(),
+    )
 }
 
-/// An event as a line of JSON, with the fields of the spans around it.
+/// Keeps how long a request took. `route` is a pattern and never a path, so that no
+/// client chooses a label.
+pub(super) fn measure(method: &str, route: &str, status: &str, elapsed: Duration) {
+    let method = match method {
+        "CONNECT" | "DELETE" | "GET" | "HEAD" | "OPTIONS" | "PATCH" | "POST" | "PUT" | "TRACE" => {
+            method
+        }
+        _ => "_OTHER",
+    };
+    histogram!(
+        DURATION,
+        "http_request_method" => method.to_owned(),
+        "http_route" => route.to_owned(),
+        "http_response_status_code" => status.to_owned(),
+    )
+    .record(elapsed);
+}
+
+/// An event as one line of JSON, with the fields of the spans around it.
 struct Line {
     service: &'static str,
     version: &'static str,
 }
 
-impl<S, N> FormatEvent<S, N> for Line
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
+impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, JsonFields> for Line {
     fn format_event(
         &self,
-        context: &FmtContext<'_, S, N>,
+        context: &FmtContext<'_, S, JsonFields>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        writer.write_str("{\"time\":\"")?;
-        SystemTime.format_time(&mut writer)?;
-        let level = event.metadata().level().as_str().to_ascii_lowercase();
-        let Self { service, version } = self;
-        write!(
-            writer,
-            "\",\"level\":\"{level}\",\"service\":{service:?},\"version\":{version:?}"
-        )?;
-        for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
-            if let Some(fields) = span.extensions().get::<FormattedFields<N>>() {
-                writer.write_str(fields)?;
+        let mut fields: Map<String, Value> = Map::new();
+        for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
+            if let Some(known) = span.extensions().get::<FormattedFields<JsonFields>>() {
+                fields.extend(serde_json::from_str::<Map<_, _>>(known).unwrap_or_default());
             }
         }
-        context.format_fields(writer.by_ref(), event)?;
-        writer.write_str("}\n")
-    }
-}
-
-/// Fields as members of a JSON object, each with a comma before it.
-struct Members;
-
-impl<'writer> FormatFields<'writer> for Members {
-    fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
-        let mut member = Member { writer, result: Ok(()) };
-        fields.record(&mut member);
-        member.result
-    }
-}
-
-struct Member<'writer> {
-    writer: Writer<'writer>,
-    result: fmt::Result,
-}
-
-impl Member<'_> {
-    fn write(&mut self, field: &Field, value: impl Serialize) {
-        let name = match field.name() {
-            "message" => "msg",
-            name if name.starts_with("log.") || name.starts_with("otel.") => return,
-            name => name,
-        };
-        let value = serde_json::to_string(&value).unwrap_or_default();
-        self.result = self.result.and_then(|()| write!(self.writer, ",\"{name}\":{value}"));
-    }
-}
-
-impl Visit for Member<'_> {
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.write(field, value);
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.write(field, value);
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.write(field, value);
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.write(field, value);
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.write(field, value);
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.write(field, format!("{value:?}"));
+        if let Ok(Value::Object(own)) = serde_json::to_value(event.field_map()) {
+            fields.extend(own);
+        }
+        let message = fields.remove("message").unwrap_or_default();
+        let level = event.metadata().level().as_str().to_ascii_lowercase();
+        let Self { service, version } = self;
+        write!(writer, r#"{{"time":""#)?;
+        SystemTime.format_time(&mut writer)?;
+        write!(writer, r#"","level":"{level}","msg":{message},"#)?;
+        write!(writer, r#""service":"{service}","version":"{version}""#)?;
+        for (name, value) in fields {
+            if !["time", "level", "msg", "service", "version"].contains(&name.as_str()) {
+                write!(writer, ",{}:{value}", Value::from(name))?;
+            }
+        }
+        writeln!(writer, "}}")
     }
 }
