@@ -17,7 +17,6 @@ import org.slf4j.LoggerFactory;
 import org.springframework.boot.SpringApplication;
 import org.springframework.boot.availability.AvailabilityChangeEvent;
 import org.springframework.boot.availability.ReadinessState;
-import org.springframework.boot.context.properties.bind.BindException;
 import org.springframework.boot.context.properties.bind.Binder;
 import org.springframework.boot.logging.LoggingSystem;
 import org.springframework.context.ConfigurableApplicationContext;
@@ -132,8 +131,8 @@ public final class Service {
       Binder binder = Binder.get(environment);
       InetAddress address = binder.bind("server.address", InetAddress.class).get();
       return healthy(address, binder.bind("server.port", Integer.class).get()) ? 0 : 1;
-    } catch (BindException | SettingsException e) {
-      SettingsReporter.problem(e).ifPresent(System.err::println);
+    } catch (SettingsException e) {
+      System.err.println(e.getMessage());
       return 2;
     }
   }

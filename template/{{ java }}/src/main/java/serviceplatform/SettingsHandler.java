@@ -1,5 +1,6 @@
 package serviceplatform;
 
+import jakarta.validation.Validation;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
@@ -9,11 +10,16 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.springframework.boot.context.properties.bind.AbstractBindHandler;
 import org.springframework.boot.context.properties.bind.BindContext;
+import org.springframework.boot.context.properties.bind.BindException;
 import org.springframework.boot.context.properties.bind.BindHandler;
 import org.springframework.boot.context.properties.bind.Bindable;
+import org.springframework.boot.context.properties.bind.Binder;
 import org.springframework.boot.context.properties.bind.validation.BindValidationException;
+import org.springframework.boot.context.properties.bind.validation.ValidationBindHandler;
 import org.springframework.boot.context.properties.source.ConfigurationPropertyName;
+import org.springframework.core.env.Environment;
 import org.springframework.validation.FieldError;
+import org.springframework.validation.beanvalidation.SpringValidatorAdapter;
 
 /** Collects, while properties are bound, each that is wrong by the name of its variable. */
 final class SettingsHandler extends AbstractBindHandler {
@@ -25,11 +31,26 @@ final class SettingsHandler extends AbstractBindHandler {
     super(parent);
   }
 
+  /**
+   * Binds and validates settings.
+   *
+   * @throws SettingsException with all that are wrong
+   */
+  static <T> T bind(Environment environment, String prefix, Class<T> type) {
+    try (var validation = Validation.buildDefaultValidatorFactory()) {
+      var validator = new SpringValidatorAdapter(validation.getValidator());
+      var handler = new SettingsHandler(new ValidationBindHandler(validator));
+      return Binder.get(environment).bindOrCreate(prefix, Bindable.of(type), handler);
+    } catch (BindException e) {
+      throw SettingsException.in(e).orElseThrow(() -> e);
+    }
+  }
+
   @Override
   public Object onSuccess(
       ConfigurationPropertyName name, Bindable<?> target, BindContext context, Object result) {
-    if (result instanceof String text && PLACEHOLDER.matcher(text).lookingAt()) {
-      wanted.putIfAbsent(variable(text), "must be set");
+    if (result instanceof String text && placeholder(text) != null) {
+      wanted.putIfAbsent(variable(placeholder(text)), "must be set");
     }
     return super.onSuccess(name, target, context, result);
   }
@@ -45,10 +66,11 @@ final class SettingsHandler extends AbstractBindHandler {
         String field = wrong instanceof FieldError of ? of.getField() : "";
         wanted.putIfAbsent(variable(name + "." + field, context), wrong.getDefaultMessage());
       }
-    } catch (SettingsException e) {
-      throw e;
     } catch (Exception e) {
-      wanted.putIfAbsent(variable(name.toString(), context), wanted(target));
+      // At the end it may be what the missing ones have caused.
+      if (context.getDepth() > 0 || wanted.isEmpty()) {
+        wanted.putIfAbsent(variable(name.toString(), context), wanted(target));
+      }
     }
     if (context.getDepth() == 0) {
       throw new SettingsException(wanted);
@@ -72,11 +94,17 @@ final class SettingsHandler extends AbstractBindHandler {
     for (var source : context.getSources()) {
       var found = source.getConfigurationProperty(name);
       if (found != null) {
-        Matcher placeholder = PLACEHOLDER.matcher(String.valueOf(found.getValue()));
-        return variable(placeholder.find() ? placeholder.group(1) : property);
+        String placeholder = placeholder(String.valueOf(found.getValue()));
+        return variable(placeholder == null ? property : placeholder);
       }
     }
     return variable(property);
+  }
+
+  /** The name in a value such as ${DATABASE_URL} or ${TIMEOUT:5s}. */
+  static String placeholder(String value) {
+    Matcher matcher = PLACEHOLDER.matcher(value);
+    return matcher.lookingAt() ? matcher.group(1) : null;
   }
 
   /** As Spring's relaxed binding has it: my.databaseUrl and my.database-url are MY_DATABASE_URL. */

@@ -1,6 +1,7 @@
 package serviceplatform;
 
 import java.util.Optional;
+import org.springframework.beans.factory.InjectionPoint;
 import org.springframework.beans.factory.UnsatisfiedDependencyException;
 import org.springframework.beans.factory.annotation.Value;
 import org.springframework.boot.SpringBootExceptionReporter;
@@ -31,8 +32,8 @@ final class SettingsReporter implements SpringBootExceptionReporter {
         case BindException e ->
             problem = line(e.getName().toString(), SettingsHandler.wanted(e.getTarget()));
         case PlaceholderResolutionException e -> problem = line(e.getPlaceholder(), "must be set");
-        case UnsatisfiedDependencyException e when value(e) != null ->
-            problem = line(value(e), "is not valid");
+        case UnsatisfiedDependencyException e when placeholder(e) != null ->
+            problem = line(placeholder(e), "must be valid");
         default -> {}
       }
     }
@@ -43,9 +44,10 @@ final class SettingsReporter implements SpringBootExceptionReporter {
     return SettingsHandler.variable(property) + ": " + wanted;
   }
 
-  private static String value(UnsatisfiedDependencyException e) {
-    var point = e.getInjectionPoint();
+  /** What a value is injected from: {@code @Value("${TIMEOUT}")}. */
+  private static String placeholder(UnsatisfiedDependencyException e) {
+    InjectionPoint point = e.getInjectionPoint();
     Value value = point == null ? null : point.getAnnotation(Value.class);
-    return value == null ? null : value.value();
+    return value == null ? null : SettingsHandler.placeholder(value.value());
   }
 }
