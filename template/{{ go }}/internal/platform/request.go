@@ -1,19 +1,16 @@
 package platform
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"crypto/rand"
 	"log/slog"
-	"net"
 	"net/http"
 	"regexp"
 	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,7 +25,7 @@ const (
 var (
 	traceparent = regexp.MustCompile(`^00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$`)
 
-	inFlight atomic.Int64
+	methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"}
 
 	duration = promauto.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "http_server_request_duration_seconds",
@@ -64,10 +61,6 @@ func (e *exchange) FlushError() error {
 
 func (e *exchange) Flush() { e.FlushError() }
 
-func (e *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	return http.NewResponseController(e.ResponseWriter).Hijack()
-}
-
 // Unwrap is for http.ResponseController.
 func (e *exchange) Unwrap() http.ResponseWriter { return e.ResponseWriter }
 
@@ -89,10 +82,7 @@ func Wrap(mux *http.ServeMux, maxBodyBytes int64, middleware ...func(http.Handle
 		inner := r.WithContext(context.WithValue(r.Context(), exchangeKey{}, e))
 		inner.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
 
-		inFlight.Add(1)
-		defer inFlight.Add(-1)
 		whole := e.answer(next, inner)
-
 		r.MultipartForm = inner.MultipartForm // whose files net/http removes
 		// Middleware may have given mux another copy of the request.
 		if r.Pattern = inner.Pattern; r.Pattern == "" {
@@ -147,7 +137,11 @@ func (e *exchange) record(r *http.Request, pattern string, elapsed time.Duration
 	status := cmp.Or(e.status, http.StatusOK)
 	_, route, _ := strings.Cut(pattern, " ")
 	route = cmp.Or(route, pattern)
-	duration.WithLabelValues(methodLabel(r.Method), route, strconv.Itoa(status)).Observe(elapsed.Seconds())
+	method := r.Method
+	if !slices.Contains(methods, method) {
+		method = "_OTHER" // a client chooses no label
+	}
+	duration.WithLabelValues(method, route, strconv.Itoa(status)).Observe(elapsed.Seconds())
 
 	level := slog.LevelInfo
 	switch {
@@ -166,15 +160,4 @@ func (e *exchange) record(r *http.Request, pattern string, elapsed time.Duration
 // routine reports whether a path is one that machines ask for all day.
 func routine(path string) bool {
 	return path == "/livez" || path == "/readyz" || path == "/metrics"
-}
-
-// methodLabel bounds the values of a label that clients choose.
-func methodLabel(method string) string {
-	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
-		http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace:
-		return method
-	default:
-		return "_OTHER"
-	}
 }

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/signal"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -108,7 +107,6 @@ func Serve(settings Settings, handler http.Handler) error {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
 	}
-	closeSilent(server)
 	listener, err := net.Listen("tcp", settings.address())
 	if err != nil {
 		return err
@@ -129,29 +127,9 @@ func Serve(settings Settings, handler http.Handler) error {
 	deadline, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	time.Sleep(time.Duration(settings.DrainDelay) * time.Second)
-	// A connection without a request may be cut off.
-	if err := server.Shutdown(deadline); err != nil && inFlight.Load() > 0 {
-		return fmt.Errorf("requests cut off %s after the signal: %d", timeout, inFlight.Load())
+	if err := server.Shutdown(deadline); err != nil {
+		return fmt.Errorf("cut off %s after the signal: %w", timeout, err)
 	}
 	slog.Info("stopped")
 	return nil
-}
-
-// closeSilent makes Shutdown close the connections that have sent nothing yet, which
-// it would wait for.
-func closeSilent(server *http.Server) {
-	var silent sync.Map
-	server.ConnState = func(conn net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			silent.Store(conn, nil)
-		} else {
-			silent.Delete(conn)
-		}
-	}
-	server.RegisterOnShutdown(func() {
-		silent.Range(func(conn, _ any) bool {
-			conn.(net.Conn).Close()
-			return true
-		})
-	})
 }
