@@ -518,7 +518,10 @@ REPO: dict[str, list[RepoPlant]] = {
         jobs("python3 ci/conformance repo --strict", "true"),
         jobs("python3 ci/conformance image image.tar --strict", "echo python3 ci/conformance"),
     ],
-    "PIP-010": [lambda root: (root / "ci/image/Dockerfile").unlink()],
+    "PIP-010": [
+        lambda root: (root / "ci/image/Dockerfile").unlink(),
+        lambda root: edit(root, "ci/image/Dockerfile", "RUN", "COPY $GOPATH/go.mod ./\nRUN"),
+    ],
     "REC-001": [
         lambda root: write(root, "specs/ADRs/service/notes.md", "# Notes\n"),
         lambda root: edit(root, record(root, 1), "# SVC-0001", "# SVC-0007"),

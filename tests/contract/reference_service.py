@@ -439,7 +439,7 @@ def serve(settings: dict[str, Any]) -> int:
             return 0 if fault("deadline-exit-0") else 1
         time.sleep(0.01)
     if fault("idle-holds-up"):
-        time.sleep(max(0, end - time.monotonic()))
+        LOG.write("error", "shutdown deadline exceeded")
         return 1
     LOG.write("info", "stopped")
     return 0

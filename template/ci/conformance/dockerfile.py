@@ -28,6 +28,7 @@ _IMAGE = re.compile(
     re.ASCII,
 )
 _MAX_IMAGE = 512
+_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|git@")
 
 
 class DockerfileError(Exception):
@@ -116,6 +117,16 @@ class Base:
     fix: str = ""
 
 
+@dataclass(frozen=True)
+class Input:
+    """What a build takes from its context; or why that cannot be told."""
+
+    line: int
+    path: str
+    problem: str = ""
+    fix: str = ""
+
+
 @dataclass
 class Scope:
     """The variables of a stage where an instruction stands."""
@@ -132,8 +143,11 @@ class Scope:
             value = expand(word, self.values, self.escape, self.budget)
         except ExpansionError:
             return None
-        unknown = value.unset if not self.complete else self.given.intersection(value.unset)
-        return None if unknown else value.text
+        return None if self.unknown(value) else value.text
+
+    def unknown(self, value: Value) -> list[str]:
+        """The variables that only the base image or the builder knows."""
+        return [name for name in value.unset if not self.complete or name in self.given]
 
     def fault(self, word: str) -> str:
         """Say why docker cannot expand the word, if it cannot.
@@ -292,8 +306,41 @@ class Dockerfile:
             return None
         return _image(stage.line, value.text, "FROM ")
 
+    def inputs(self) -> list[Input]:
+        """What COPY, ADD and RUN take from the build context, in the resolver's order."""
+        found: list[Input] = []
+        for _, item, scope in self.scoped():
+            for word in _taken(item):
+                try:
+                    value = expand(word, scope.values, scope.escape, scope.budget)
+                except ExpansionError as error:
+                    found.append(Input(item.line, "", f"{item.keyword} {word}: {error}", "write it as docker reads it"))
+                    continue
+                unknown = scope.unknown(value)
+                if unknown:
+                    problem = f"{item.keyword} {word} needs a value for {unknown[0]}"
+                    found.append(Input(item.line, "", problem, f"write ARG {unknown[0]}=… before it, in this stage"))
+                elif not _REMOTE.match(value.text):
+                    found.append(Input(item.line, value.text.lstrip("/") or "."))
+        return found
+
     def names_stage(self, source: str) -> bool:
         return bool(re.fullmatch(r"[+-]?[0-9]+", source)) or any(stage.name == source.lower() for stage in self.stages)
+
+
+def _taken(item: Instruction) -> Iterator[str]:
+    """The words of an instruction that name what it takes from the context."""
+    if item.keyword in ("ADD", "COPY") and item.flag("from") is None:
+        yield from (word for word in item.words[:-1] if "<<" not in word)
+    elif item.keyword == "RUN":
+        for name, value in item.flags:
+            options = dict(part.partition("=")[::2] for part in value.split(","))
+            if (
+                name == "mount"
+                and options.get("type", "bind") == "bind"
+                and options.get("from", "context") == "context"
+            ):
+                yield options.get("source", options.get("src", "."))
 
 
 def _image(line: int, image: str, where: str) -> Base:

@@ -408,7 +408,7 @@ _CHECKS = (
     Check(
         "PIP-010",
         "ci-image",
-        "ci/image/Dockerfile is there when there is a pipeline",
+        "ci/image/Dockerfile is there when there is a pipeline, and tells what goes into it",
         "ADR-002",
         ("BLD-10",),
         "The jobs run in this image; without it they would have to install their tools.",

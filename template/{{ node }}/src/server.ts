@@ -1,85 +1,41 @@
-import { once } from 'node:events'
-import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { buildApp } from './app.ts'
-import type { Config } from './config.ts'
-import { createLogger, describe } from './logger.ts'
+import closeWithGrace from 'close-with-grace'
+import { type FastifyInstance, fastify } from 'fastify'
+import app from './app.ts'
+import { logging } from './platform/logging.ts'
+import platform from './platform/plugin.ts'
+import { sendNotFound, sendProblem } from './platform/problems.ts'
+import { service, version } from './service.ts'
+import type { Settings } from './settings.ts'
 
-// How long a connection that was opened before the socket closed may take to send a request.
-const silenceMs = 1_000
-
-/** Serves until `stop` brings a signal and the service is drained; resolves to the exit code. */
-export async function serve(config: Config, stop: Promise<NodeJS.Signals>): Promise<number> {
-  const logger = createLogger(config.logLevel)
-  // Also for rejections that nobody handled: the state of the process is unknown.
-  process.on('uncaughtException', (err) => {
-    logger.error({ err }, 'uncaught exception')
-    process.exit(1)
+/** The service without its socket, for `serve` and for the tests. */
+export function buildServer(settings: Settings): FastifyInstance {
+  const server = fastify({
+    ...logging({ service, version, level: settings.LOG_LEVEL }),
+    bodyLimit: 1024 * 1024,
+    requestTimeout: 60_000,
+    keepAliveTimeout: settings.IDLE_TIMEOUT_SECONDS * 1000,
+    http: { headersTimeout: 15_000 },
+    return503OnClosing: false,
   })
 
-  const app = await buildApp(logger)
-  const inFlight = countRequests(app.server)
-
-  try {
-    // Not app.listen(), which logs a line an interface in its own words. So there
-    // are no onListen hooks.
-    app.server.listen({ host: config.host, port: config.port })
-    await once(app.server, 'listening')
-  } catch (err) {
-    logger.error({ error: describe(err).error }, 'cannot listen')
-    return 1
-  }
-  logger.info({ address: format(app.server.address() as AddressInfo) }, 'listening')
-
-  const signal = await stop
-  app.lifecycle.draining = true
-  logger.info({ signal }, 'draining')
-  const deadline = sleep(config.shutdownTimeoutMs, 'deadline' as const)
-  const drained = sleep(config.drainDelayMs)
-    .then(() => close(app.server, inFlight))
-    .then(() => app.close())
-
-  const outcome = await Promise.race([deadline, drained])
-  if (outcome === 'deadline' && inFlight() > 0) {
-    const left = inFlight() === 1 ? '1 request' : `${inFlight()} requests`
-    const error = `${left} unanswered ${config.shutdownTimeoutMs / 1000} s after ${signal}`
-    logger.error({ error }, 'shutdown deadline exceeded')
-    return 1
-  }
-  logger.info('stopped')
-  return 0
+  server.setErrorHandler(sendProblem)
+  server.setNotFoundHandler(sendNotFound)
+  server.register(platform, { service, version, drainDelay: settings.DRAIN_DELAY_SECONDS * 1000 })
+  server.register(app, { settings })
+  return server
 }
 
-/** Counts the requests whose answer is not finished. */
-function countRequests(server: Server): () => number {
-  let count = 0
-  server.on('request', (_request, response) => {
-    count += 1
-    response.once('close', () => {
-      count -= 1
-    })
-  })
-  return () => count
-}
+/** Serves until a signal comes; the drain is in the platform's preClose hook. */
+export async function serve(settings: Settings): Promise<void> {
+  const server = buildServer(settings)
 
-/** Stops listening, and waits for the requests in flight. */
-async function close(server: Server, inFlight: () => number): Promise<void> {
-  const closed = once(server, 'close')
-  server.close()
-  const since = performance.now()
-  // Node neither closes connections that become idle from now on, nor those on
-  // which no request ever began.
-  const sweep = setInterval(() => {
-    server.closeIdleConnections()
-    if (inFlight() === 0 && performance.now() - since > silenceMs) {
-      server.closeAllConnections()
-    }
-  }, 50)
-  await closed
-  clearInterval(sweep)
-}
+  closeWithGrace(
+    { delay: settings.SHUTDOWN_TIMEOUT_SECONDS * 1000, logger: server.log },
+    async ({ err }) => {
+      if (err) server.log.error(err)
+      await server.close()
+    },
+  )
 
-function format({ address, family, port }: AddressInfo): string {
-  return family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}`
+  await server.listen({ host: settings.HOST, port: settings.PORT })
 }

@@ -20,15 +20,15 @@ func lowerLevel(groups []string, attr slog.Attr) slog.Attr {
 	return attr
 }
 
-// requestHandler adds to a line what the context says of its request.
+// requestHandler adds to a line which request it is about, where the context says so.
 type requestHandler struct{ slog.Handler }
 
 func (h requestHandler) Handle(ctx context.Context, record slog.Record) error {
 	record.Time = record.Time.UTC()
-	if r, ok := ctx.Value(requestKey{}).(*request); ok {
-		record.AddAttrs(slog.String("request_id", r.id))
-		if r.traceID != "" {
-			record.AddAttrs(slog.String("trace_id", r.traceID))
+	if e, ok := ctx.Value(exchangeKey{}).(*exchange); ok {
+		record.AddAttrs(slog.String("request_id", e.id))
+		if e.traceID != "" {
+			record.AddAttrs(slog.String("trace_id", e.traceID))
 		}
 	}
 	return h.Handler.Handle(ctx, record)

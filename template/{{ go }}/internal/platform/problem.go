@@ -49,11 +49,11 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		problem, ok = &Problem{Status: http.StatusRequestEntityTooLarge, Detail: "The body is too large."}, true
 	}
-	known, _ := r.Context().Value(requestKey{}).(*request)
+	e, _ := r.Context().Value(exchangeKey{}).(*exchange)
 	switch left := errors.Is(r.Context().Err(), context.Canceled); {
 	case left:
 		panic(http.ErrAbortHandler)
-	case known != nil && known.begun():
+	case e != nil && e.status != 0:
 		slog.ErrorContext(r.Context(), "answer cut short", "error", err)
 		panic(http.ErrAbortHandler)
 	case !ok:

@@ -59,6 +59,10 @@ func Start(service, version string, settings embedding) {
 		Help:        "Always 1; the labels say what runs.",
 		ConstLabels: prometheus.Labels{"service": service, "version": version},
 	}).Set(1)
+	if err := startTracing(service, version); err != nil {
+		fmt.Fprintln(os.Stderr, "configuration error: OTEL_*:", err)
+		os.Exit(2)
+	}
 }
 
 // healthcheck asks the service itself, past any proxy.
@@ -95,8 +99,9 @@ func Routes(mux *http.ServeMux) {
 func Serve(settings Settings, handler http.Handler) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
+	defer stopTracing()
 	server := &http.Server{
-		Handler:           handler,
+		Handler:           traced(handler),
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       time.Duration(settings.IdleTimeout) * time.Second,
 		MaxHeaderBytes:    maxHeaderBytes,
@@ -122,9 +127,8 @@ func Serve(settings Settings, handler http.Handler) error {
 	deadline, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	time.Sleep(time.Duration(settings.DrainDelay) * time.Second)
-	// Connections without a request, which net/http waits for, may be cut off.
-	if err := server.Shutdown(deadline); err != nil && inFlight.Load() > 0 {
-		return fmt.Errorf("requests cut off %s after the signal: %d", timeout, inFlight.Load())
+	if err := server.Shutdown(deadline); err != nil {
+		return fmt.Errorf("cut off %s after the signal: %w", timeout, err)
 	}
 	slog.Info("stopped")
 	return nil

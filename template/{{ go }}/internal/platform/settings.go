@@ -29,15 +29,11 @@ type embedding interface{ common() *Settings }
 func (s *Settings) common() *Settings { return s }
 
 func (s *Settings) inRange() bool {
-	return s.Port > 0 &&
-		0 <= s.DrainDelay && s.DrainDelay <= 20 &&
-		1 <= s.ShutdownTimeout && s.ShutdownTimeout <= 29 &&
-		1 <= s.IdleTimeout && s.IdleTimeout <= 3600
+	return s.Port > 0 && 0 <= s.DrainDelay && s.DrainDelay <= 20 &&
+		1 <= s.ShutdownTimeout && s.ShutdownTimeout <= 29 && 1 <= s.IdleTimeout && s.IdleTimeout <= 3600
 }
 
-func (s *Settings) address() string {
-	return netip.AddrPortFrom(s.Host, s.Port).String()
-}
+func (s *Settings) address() string { return netip.AddrPortFrom(s.Host, s.Port).String() }
 
 // Load reads the settings from the environment. Its error has a line for every
 // variable that is wrong, and never shows what one holds: it may be a secret.
@@ -48,39 +44,34 @@ func Load(settings embedding) error {
 	}
 	var wrong []error
 	for _, field := range fields {
-		if want := try(settings, field); want != "" {
-			wrong = append(wrong, fmt.Errorf("configuration error: %s wants %s", field.Key, want))
+		// One variable at a time: an error of the library has the name of a field, and the value.
+		value := os.Getenv(field.Key)
+		trial := reflect.New(reflect.TypeOf(settings).Elem()).Interface().(embedding)
+		err := env.ParseWithOptions(trial, env.Options{Environment: map[string]string{field.Key: value}})
+		_, unread := errors.AsType[env.ParseError](err)
+		missing := value == "" && !field.HasDefaultValue && (field.Required || field.NotEmpty)
+		if unread || missing || !trial.common().inRange() {
+			wrong = append(wrong, fmt.Errorf("configuration error: %s wants %s", field.Key, wanted(trial, field.Key)))
 		}
 	}
-	err = env.Parse(settings)
-	if s := settings.common(); s.inRange() && s.ShutdownTimeout <= s.DrainDelay {
-		wrong = append(wrong, errors.New("configuration error: SHUTDOWN_TIMEOUT_SECONDS wants more than DRAIN_DELAY_SECONDS"))
+	if wrong != nil {
+		return errors.Join(wrong...)
 	}
-	if wrong == nil {
+	if err := env.Parse(settings); err != nil {
 		return err
 	}
-	return errors.Join(wrong...)
+	if s := settings.common(); s.ShutdownTimeout <= s.DrainDelay {
+		return errors.New("configuration error: SHUTDOWN_TIMEOUT_SECONDS wants to be greater than DRAIN_DELAY_SECONDS")
+	}
+	return nil
 }
 
-// try reads one variable into settings of its own, and says what it wants if it
-// is wrong. An error of the library shows the value and names only a field.
-func try(settings embedding, field env.FieldParams) (want string) {
-	value, set := os.LookupEnv(field.Key)
-	if field.Required && !set || field.NotEmpty && value == "" {
-		return "a value"
-	}
-	structType := reflect.TypeOf(settings).Elem()
-	trial := reflect.New(structType).Interface().(embedding)
-	err := env.ParseWithOptions(trial, env.Options{Environment: map[string]string{field.Key: value}})
-	failed, ok := errors.AsType[env.ParseError](err)
-	if !ok && trial.common().inRange() {
-		return ""
-	}
-	for _, f := range reflect.VisibleFields(structType) {
-		key, _, _ := strings.Cut(f.Tag.Get("env"), ",")
-		if want := f.Tag.Get("want"); key == field.Key && want != "" {
+func wanted(settings embedding, variable string) string {
+	for _, field := range reflect.VisibleFields(reflect.TypeOf(settings).Elem()) {
+		key, _, _ := strings.Cut(field.Tag.Get("env"), ",")
+		if want, ok := field.Tag.Lookup("want"); ok && key == variable {
 			return want
 		}
 	}
-	return failed.Type.String()
+	return "a valid value"
 }

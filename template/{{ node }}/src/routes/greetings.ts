@@ -1,14 +1,9 @@
-import type { FastifyInstance } from 'fastify'
-
-interface Greeting {
-  name: string
-}
+import type { FastifyPluginAsyncJsonSchemaToTs } from '@fastify/type-provider-json-schema-to-ts'
 
 const schema = {
   body: {
     type: 'object',
     required: ['name'],
-    // JSON Schema counts code points.
     properties: { name: { type: 'string', minLength: 1, maxLength: 100 } },
   },
   response: {
@@ -18,10 +13,12 @@ const schema = {
       properties: { message: { type: 'string' } },
     },
   },
-}
+} as const
 
-export async function greetings(app: FastifyInstance): Promise<void> {
-  app.post<{ Body: Greeting }>('/v1/greetings', { schema }, async (request) => ({
+const greetings: FastifyPluginAsyncJsonSchemaToTs = async (fastify) => {
+  fastify.post('/v1/greetings', { schema, handlerTimeout: 10_000 }, async (request) => ({
     message: `Hello, ${request.body.name}!`,
   }))
 }
+
+export default greetings

@@ -1,0 +1,49 @@
+package serviceplatform;
+
+import jakarta.validation.Validation;
+import jakarta.validation.constraints.NotNull;
+import java.net.InetAddress;
+import java.util.Map;
+import org.hibernate.validator.constraints.Range;
+import org.springframework.boot.context.properties.bind.BindHandler;
+import org.springframework.boot.context.properties.bind.Bindable;
+import org.springframework.boot.context.properties.bind.Binder;
+import org.springframework.boot.context.properties.bind.validation.ValidationBindHandler;
+import org.springframework.core.env.Environment;
+import org.springframework.validation.beanvalidation.SpringValidatorAdapter;
+
+/** The variables that every service has; platform.properties has their defaults. */
+record Settings(
+    @NotNull InetAddress host,
+    @NotNull @Range(min = 1, max = 65535) Integer port,
+    @NotNull Level logLevel,
+    @NotNull @Range(min = 0, max = 20) Integer drainDelaySeconds,
+    @NotNull @Range(min = 1, max = 29) Integer shutdownTimeoutSeconds,
+    @NotNull @Range(min = 1, max = 3600) Integer idleTimeoutSeconds) {
+
+  enum Level {
+    DEBUG,
+    INFO,
+    WARN,
+    ERROR
+  }
+
+  /**
+   * Reads and checks them.
+   *
+   * @throws SettingsException that names every one that is wrong
+   */
+  static Settings of(Environment environment) {
+    try (var validation = Validation.buildDefaultValidatorFactory()) {
+      var validator = new SpringValidatorAdapter(validation.getValidator());
+      BindHandler handler = new SettingsHandler(new ValidationBindHandler(validator));
+      Settings settings =
+          Binder.get(environment).bindOrCreate("", Bindable.of(Settings.class), handler);
+      if (settings.shutdownTimeoutSeconds <= settings.drainDelaySeconds) {
+        throw new SettingsException(
+            Map.of("SHUTDOWN_TIMEOUT_SECONDS", "must be greater than DRAIN_DELAY_SECONDS"));
+      }
+      return settings;
+    }
+  }
+}

@@ -1,0 +1,31 @@
+import { healthcheck } from './healthcheck.ts'
+import { type CommonSettings, SettingsError } from './settings.ts'
+
+export interface Commands<S extends CommonSettings> {
+  service: string
+  version: string
+  readSettings: (env: NodeJS.ProcessEnv) => S
+  serve: (settings: S) => Promise<void>
+}
+
+/** Runs what the command line asks for: nothing (serve), `version` or `healthcheck`. */
+export async function run<S extends CommonSettings>(commands: Commands<S>): Promise<void> {
+  const { service, version, readSettings, serve } = commands
+  const command = process.argv.slice(2).join(' ')
+  try {
+    if (command === '') {
+      await serve(readSettings(process.env))
+    } else if (command === 'version') {
+      console.log(`${service} ${version}`)
+    } else if (command === 'healthcheck') {
+      process.exitCode = await healthcheck(readSettings(process.env))
+    } else {
+      console.error(`usage: ${service} [version | healthcheck]`)
+      process.exitCode = 2
+    }
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error
+    console.error(error.message)
+    process.exitCode = 2
+  }
+}

@@ -1,0 +1,20 @@
+//! What every service on the platform does alike. `make update` replaces this
+//! folder, which is why it refers to nothing of the crate outside itself.
+
+#![allow(clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction)]
+#![cfg_attr(rustfmt, rustfmt_skip)]
+
+mod environment;
+mod healthcheck;
+#[cfg(feature = "otel")]
+mod otel;
+mod problem;
+mod request;
+mod router;
+mod server;
+mod telemetry;
+
+pub use self::{
+    environment::Environment, healthcheck::healthcheck, problem::Problem, router::router,
+    server::serve, telemetry::init,
+};
