@@ -316,6 +316,18 @@ def a_pipelines_script_is_gone(root: Path) -> None:
     (root / "ci/pipeline/promote.sh").unlink()
 
 
+def an_edit_that_only_git_has(root: Path) -> None:
+    text = (root / "ci/pipeline/promote.sh").read_text(encoding="utf-8")
+    write(root, "ci/pipeline/promote.sh", text + "# edited\n")
+    subprocess.run(["git", "-C", str(root), "add", "--all"], check=True)
+    write(root, "ci/pipeline/promote.sh", text)
+
+
+def a_hidden_lock(root: Path) -> None:
+    write(root, ".gitignore", "*.lock\n")
+    subprocess.run(["git", "-C", str(root), "add", "--all"], check=True)
+
+
 def unmerged(root: Path) -> None:
     blob = subprocess.run(
         ["git", "-C", str(root), "hash-object", "-w", "README.md"],
@@ -608,6 +620,7 @@ REPO: dict[str, list[RepoPlant]] = {
         lambda root: write(root, "specs/guidelines/ours.md", "# Ours\n"),
         lambda root: write(root, ".copier-answers.yml", "ci: none\n"),
     ],
+    "PLT-005": [an_edit_that_only_git_has, a_hidden_lock],
     "UPD-001": [
         lambda root: write(
             root, "Makefile", "<<<<<<< before updating\na:\n=======\nb:\n>>>>>>> after updating\n"

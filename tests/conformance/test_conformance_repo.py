@@ -187,7 +187,7 @@ def test_git_that_cannot_answer(root: Path) -> None:
     write(root, ".git", "gitdir: /nowhere\n")
     answer = run("repo", root)
     assert answer.code == 0
-    assert answer.lines[0].startswith("not run: UPD-002 (git cannot read the repository")
+    assert answer.lines[0].startswith("not run: PLT-005, UPD-002 (git cannot read the repository")
     assert run("repo", root, "--strict").code == 1
 
 

@@ -11,6 +11,7 @@ from . import kaniko
 from .context import Context
 from .dockerfile import Dockerfile, DockerfileError, Instruction, Scope, Stage, alone, first_word, parse, unquote
 from .image_labels import REQUIRED_LABELS, wrong_label
+from .index import Index
 from .instructions import faults
 from .model import Finding, open_regular
 from .registry import CHECKS
@@ -398,11 +399,19 @@ def run(root: str) -> Iterator[Finding]:
             yield Finding("DKF-007", path, kaniko.OWN_IGNORE, fix)
     link = os.path.join(root, "Dockerfile")
     if not os.path.islink(link) or os.path.normpath(os.readlink(link)) != os.path.normpath(SERVICE):
-        yield Finding("DKF-016", "Dockerfile", *_root_dockerfile(root, link))
+        found = _root_dockerfile(root, link)
+        if found:
+            yield Finding("DKF-016", "Dockerfile", *found)
 
 
-def _root_dockerfile(root: str, link: str) -> tuple[str, str]:
+def _root_dockerfile(root: str, link: str) -> tuple[str, str] | None:
     """Say what is in the link's place, and how to put the link there without losing anything."""
+    if _is_a_links_text(link):
+        if Index(root).target("Dockerfile") == SERVICE:
+            return None
+        blob = f"$(printf %s {SERVICE} | git hash-object -w --stdin)"
+        fix = f"run: git update-index --add --cacheinfo 120000,{blob},Dockerfile && git checkout-index -f Dockerfile"
+        return f"is a text with the name of {SERVICE}, as git makes of a link where core.symlinks is false", fix
     make = f"ln -s {SERVICE} Dockerfile"
     there = os.path.isfile(os.path.join(root, SERVICE))
     if os.path.islink(link):
@@ -416,6 +425,17 @@ def _root_dockerfile(root: str, link: str) -> tuple[str, str]:
     else:
         fix = f"run: mkdir -p image && mv Dockerfile {SERVICE} && {make}"
     return f"is not a link, expected a link to {SERVICE}", fix
+
+
+def _is_a_links_text(link: str) -> bool:
+    """Tell whether a link was checked out as a text, as on Windows."""
+    try:
+        if os.path.islink(link) or os.path.getsize(link) > 100:
+            return False
+        with open_regular(link) as file:
+            return file.read().decode().rstrip("\r\n") == SERVICE
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def check_file(root: str, path: str) -> Iterator[Finding]:

@@ -561,6 +561,15 @@ _CHECKS = (
         "A file beside the platform's looks like the platform's, and an update may collide with it.",
         "move it: records to specs/ADRs/service/, jobs to .gitlab-ci.yml",
     ),
+    Check(
+        "PLT-005",
+        "git-has-it",
+        "git has every platform file as it is here, and hides nothing that a pipeline needs",
+        "ADR-007",
+        ("GOV-11",),
+        "A clone has what git has: nobody checks an edit that only git has, or misses what an ignore rule hides here.",
+        "git add it",
+    ),
     # Kubernetes manifests
     Check(
         "KUB-001",

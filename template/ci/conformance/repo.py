@@ -7,6 +7,7 @@ import os
 
 from . import dockerfile_checks, manifests, ownership, pipeline, records
 from .deviations import Deviations
+from .index import Index
 from .model import Finding, Result, Unusable
 from .registry import CHECKS
 
@@ -26,15 +27,15 @@ def check(root: str, today: datetime.date, strict: bool) -> Result:
     deviations = Deviations(known, today)
     findings: list[Finding] = [*dockerfile_checks.run(root), *_pipeline(root, checked, not_run)]
     findings += _manifests(root, checked, not_run)
-    platform = list(ownership.platform_files(root))
+    index = Index(root)
+    platform = list(ownership.platform_files(root, index))
     missing = frozenset(item.path for item in platform if item.check == "PLT-003")
     findings += [*known.run(missing), *records.broken_links(root, missing)]
     findings += [] if records.GUIDELINE in missing else records.guideline(root)
     findings += [*deviations.findings, *platform, *ownership.leftovers(root)]
-    unmerged, reason = ownership.unmerged(root)
-    findings += unmerged
-    if reason:
-        not_run["UPD-002"] = reason
+    findings += ownership.unmerged(index)
+    if index.reason:
+        not_run.update(dict.fromkeys(("PLT-005", "UPD-002"), index.reason))
     result = Result(os.path.basename(os.path.abspath(root)) or root, deviations.apply(_ordered(findings)))
     result.not_run = not_run
     result.checked = [item for item in checked if item not in not_run]

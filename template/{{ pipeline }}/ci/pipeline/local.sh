@@ -14,7 +14,7 @@ if ! command -v gitlab-ci-local >/dev/null 2>&1; then
   echo "gitlab-ci-local is not installed: npm install --global gitlab-ci-local" >&2
   exit 1
 fi
-engine=$(ci/engine.sh which)
+engine=$(sh ci/engine.sh which)
 if [ "$engine" = buildah ]; then
   echo "the pipeline needs docker or podman to run its jobs; buildah alone cannot" >&2
   exit 1

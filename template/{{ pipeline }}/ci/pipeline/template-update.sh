@@ -54,7 +54,7 @@ git clone --quiet "$PWD" "$scratch/service" 2>/dev/null || fail "cannot clone $P
 cd "$scratch/service" || exit
 
 code=0
-COPIER=copier VERSION='' DATA='' ci/update.sh >"$scratch/log" 2>&1 </dev/null || code=$?
+COPIER=copier VERSION='' DATA='' sh ci/update.sh >"$scratch/log" 2>&1 </dev/null || code=$?
 cat "$scratch/log"
 if [ -z "$(git status --porcelain)" ]; then
   [ "$code" = 0 ] || fail "there is no update: the lines above say why"
