@@ -10,7 +10,7 @@ tests/image/additions, TRACING_CHECKS for one made with the answer `tracing`.
 from contract.additions import ADDITION_CHECKS, ADDITION_ENV, ADDITION_ROUTES
 from contract.harness import Check, Limits, StartFailure, Suite
 from contract.launcher import Completed, Launcher, ProcessLauncher, Running
-from contract.suite import CHECKS, ROUTES
+from contract.suite import CHECKS, LACKS, ROUTES
 from contract.tracing import TRACING_CHECKS
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "ADDITION_ENV",
     "ADDITION_ROUTES",
     "CHECKS",
+    "LACKS",
     "ROUTES",
     "TRACING_CHECKS",
     "Check",

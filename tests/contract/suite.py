@@ -55,6 +55,8 @@ DEFAULTS = {
     "SHUTDOWN_TIMEOUT_SECONDS": "25",
     "IDLE_TIMEOUT_SECONDS": "620",
 }
+# What a language's server has no setting for: checks that it cannot pass, with the reason.
+LACKS = {"rust": {"idle-timeout": "axum's server keeps idle connections, without a setting"}}
 DURATION = "http_server_request_duration_seconds"
 LABELS = ("http_request_method", "http_route", "http_response_status_code")
 RUNTIME_METRICS = ("process_", "go_", "jvm_", "nodejs_", "python_", "tokio_")

@@ -98,12 +98,12 @@ def test_another_page_is_noticed(before: str, after: str, table: str) -> None:
     assert read(tables(text.replace(before, after))[table]) != want
 
 
-def test_a_service_names_the_same_variables() -> None:
-    readme = (PAGE.parents[1] / "template/README.md.jinja").read_text(encoding="utf-8")
-    named = variables(tables(readme)["Configuration: variable"])
-    assert isinstance(named, dict)
-    # Not every server has this one; the README of its language says so.
-    assert {"IDLE_TIMEOUT_SECONDS": "620", **named} == suite.DEFAULTS
+@pytest.mark.parametrize("language", ["go", "rust", "java", "python", "node"])
+def test_a_service_names_the_same_variables(language: str) -> None:
+    readme = PAGE.parents[1] / f"tests/golden/{language}-distroless/README.md"
+    missing = {"IDLE_TIMEOUT_SECONDS"} if "idle-timeout" in suite.LACKS.get(language, {}) else set()
+    named = variables(tables(readme.read_text(encoding="utf-8"))["Configuration: variable"])
+    assert named == {name: suite.DEFAULTS[name] for name in suite.DEFAULTS.keys() - missing}
 
 
 def test_the_rules_know_the_names_of_the_contract() -> None:

@@ -27,8 +27,6 @@ IMAGES = [name for name, answers in COMBINATIONS.items() if answers.get("ci") !=
 LANGUAGES = {answers["language"]: answers for answers in reversed(COMBINATIONS.values())}
 # What a team adds, in this order; the last needs the answer `tracing`.
 ADDITIONS = ("database", "streaming", "authenticated", "metric", "upstream")
-# Checks of the contract that a language's server has no setting for, with the reason.
-LACKS: dict[str, dict[str, str]] = {}
 # The compiler takes three times as long with it.
 NIGHTLY_TRACES = {"rust"}
 OPENTELEMETRY = (

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from services import IMAGES, LACKS, LANGUAGES, VERSION, ContainerLauncher, Service, with_additions
+from services import IMAGES, LANGUAGES, VERSION, ContainerLauncher, Service, with_additions
 
 import contract
 from lab import Lab
@@ -48,7 +48,7 @@ def suite_of(
             ContainerLauncher(service.lab, service.release, service.mounts)
         ) as launcher,
         contract.Suite(
-            launcher, service.name, VERSION, lacks=LACKS.get(service.language), **how
+            launcher, service.name, VERSION, lacks=contract.LACKS.get(service.language), **how
         ) as suite,
     ):
         suite.begin(checks)
