@@ -244,15 +244,6 @@ def test_no_library_is_called_as_a_service(render: Render) -> None:
         assert {name for name in names if name.endswith(("-app", "_app"))} <= {"payments-app"}
 
 
-def test_no_go_service_has_the_path_of_a_dependency() -> None:
-    required = re.findall(
-        r"^\t(\S+) v", (ROOT / "template" / "{{ go }}" / "go.mod.jinja").read_text(), re.M
-    )
-    names = names_module(platform_code=True)
-    taken = [path for path in required if names.is_foreign_go_path(path)]
-    assert taken == required != []
-
-
 # Answers that are not asked.
 
 
