@@ -67,10 +67,10 @@ export default fp<PlatformOptions>(async (app, { service, version, drainDelay })
     })
   })
 
-  app.get('/livez', async () => ({ status: 'ok' }))
+  app.get('/livez', async () => 'ok\n')
 
   app.get('/readyz', async (_request, reply) =>
-    draining ? reply.code(503).send({ status: 'draining' }) : { status: 'ok' },
+    draining ? reply.code(503).send('draining\n') : 'ok\n',
   )
 
   app.get('/metrics', async (_request, reply) =>
