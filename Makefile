@@ -22,10 +22,10 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 .PHONY: help
 help: ## List the verbs
-	@grep --no-filename --extended-regexp '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand --tabs=16
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(UV):
-	@scripts/bootstrap.sh $(PYTHON) $(VENV) $(UV_VERSION)
+	@sh scripts/bootstrap.sh $(PYTHON) $(VENV) $(UV_VERSION)
 
 $(VENV)/.copier: uv.lock pyproject.toml | $(UV)
 	@$(UV) sync --quiet --locked --inexact
@@ -38,7 +38,7 @@ $(VENV)/.test: uv.lock pyproject.toml | $(UV)
 .PHONY: new
 new: $(VENV)/.copier ## Scaffold a service: make new DEST=../payments [DEFAULTS=1] [DATA="language=go …"]
 	@test -n "$(DEST)" || { echo 'new: say where: make new DEST=../payments' >&2; exit 2; }
-	@scripts/new.sh $(VENV)/bin/copier "$(DEST)" $(if $(DEFAULTS),--defaults) $(foreach answer,$(DATA),--data $(answer))
+	@sh scripts/new.sh $(VENV)/bin/copier "$(DEST)" $(if $(DEFAULTS),--defaults) $(foreach answer,$(DATA),--data $(answer))
 
 .PHONY: lint
 lint: $(VENV)/.test ## Lint this repository
@@ -60,7 +60,7 @@ picture: $(VENV)/.test ## Draw docs/questions.svg after a change to a question
 
 .PHONY: test-fast
 test-fast: lint ## Run the fast tier: renders, answers, lint, updates, conformance
-	scripts/scratch.sh $(PYTEST) --numprocesses $(JOBS) --dist worksteal $(FAST_TIER)
+	sh scripts/scratch.sh $(PYTEST) --numprocesses $(JOBS) --dist worksteal $(FAST_TIER)
 
 .PHONY: test-nightly
 test-nightly: $(VENV)/.test ## Try ten times more answers than the fast tier does

@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from lab import Lab, LabError  # noqa: E402
 
-from . import build, images, plots, report, runtime, template  # noqa: E402
+from . import build, images, plots, report, runtime, template, twin  # noqa: E402
 from .budgets import judge  # noqa: E402
 from .results import Results, machine  # noqa: E402
 from .run import Options, say  # noqa: E402
@@ -26,6 +26,7 @@ SECTIONS = {
     "images": images.measure,
     "template": template.measure,
     "runtime": runtime.measure,
+    "twins": twin.measure,
     "build": build.measure,
 }
 DOCS = ROOT / "docs"

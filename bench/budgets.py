@@ -9,7 +9,7 @@ from typing import Any
 from .stats import median, ratio
 
 # Compressed, with the service.
-MEGABYTES = {"go": 12, "rust": 15, "java": 70, "python": 40, "node": 65}
+MEGABYTES = {"go": 12, "rust": 15, "java": 80, "python": 40, "node": 65}
 COMPILED = ("go", "rust")
 FLOOR = 1.1
 TOOLCHAIN = 3
@@ -20,6 +20,15 @@ COPY = 1.9
 UPDATE = 2.6
 REPO_SECONDS = 0.5
 IMAGE_SECONDS = 2
+# What a service may cost beside its bare framework.
+TWINS = {
+    "processor a request, no line logged": ("quiet_cpu", "twin_cpu", 1.25),
+    "processor a request, one line logged": ("logged_cpu", "twin_cpu", 1.5),
+    "start": ("quiet_ready_ms", "twin_ready_ms", 1.25),
+    "idle memory": ("quiet_idle_rss", "twin_idle_rss", 1.3),
+}
+# Where a service costs more, and it is known what of.
+CAUSES: dict[tuple[str, str], str] = {}
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,7 @@ def judge(data: dict[str, Any]) -> list[Verdict]:
     return [
         *_images(rows.get("images", {})),
         *_build(rows.get("build", {})),
+        *_twins(rows.get("twins", {})),
         *_template(rows.get("template", {})),
     ]
 
@@ -100,6 +110,19 @@ def _build(rows: dict[str, Any]) -> Iterator[Verdict]:
                 "build after a changed line, of cold", name, ratio(row["line"], row["cold"]), LINE
             )
             yield Verdict("debug twin, of cold", name, ratio(row["debug"], row["cold"]), TWIN)
+
+
+def _twins(rows: dict[str, Any]) -> Iterator[Verdict]:
+    for name, row in rows.items():
+        for what, (service, twin, limit) in TWINS.items():
+            if row.get(twin):
+                yield Verdict(
+                    f"{what}, of the bare framework",
+                    name,
+                    ratio(row[service], row[twin]),
+                    limit,
+                    cause=CAUSES.get((name, what), ""),
+                )
 
 
 def _template(rows: dict[str, Any]) -> Iterator[Verdict]:

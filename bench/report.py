@@ -35,6 +35,7 @@ def page(data: dict[str, Any]) -> str:
     for name, write in (
         ("images", _images),
         ("runtime", _runtime),
+        ("twins", _twins),
         ("build", _build),
         ("template", _template),
     ):
@@ -193,6 +194,28 @@ def _runtime(data: dict[str, Any]) -> str:
         "![Time to ready and idle memory](benchmark/runtime.svg)\n\n"
         + table(head, cells)
         + "".join(f"\n{line}" for line in failed)
+    )
+
+
+def _twins(data: dict[str, Any]) -> str:
+    section = data["sections"]["twins"]
+    rows = sorted(section["rows"].values(), key=lambda row: list(LANGUAGES).index(row["language"]))
+    cells = []
+    for row in rows:
+        cpu, ready, memory = row["twin_cpu"], row["twin_ready_ms"], row["twin_idle_rss"]
+        cells.append((
+            LANGUAGES[row["language"]], timed(cpu, 0),
+            f"{ratio(row['quiet_cpu'], cpu):.2f}", f"{ratio(row['logged_cpu'], cpu):.2f}",
+            timed(ready, 0), f"{ratio(row['quiet_ready_ms'], ready):.2f}",
+            mega(median(memory)), f"{ratio(row['quiet_idle_rss'], memory):.2f}", str(len(cpu)),
+        ))  # fmt: skip
+    head = (
+        "bare framework", "processor a request, µs", "service", "service, with a line", "ready, ms",
+        "service", "idle RSS, MB", "service", "rounds",
+    )  # fmt: skip
+    return (
+        f"## Beside the bare framework\n\n{measured_on(section)}\n"
+        "The figures are of the twin; the service's are times as much.\n\n" + table(head, cells)
     )
 
 

@@ -58,10 +58,8 @@ def chosen(among: list[str]) -> list[Subject]:
 
 
 def measure(workshop: Workshop, results: Results, options: Options) -> None:
-    install.packages(["wrk"])
+    prepare(workshop)
     results.keep(SECTION, [subject.name for subject in chosen(languages())])
-    script = workshop.work / "requests.lua"
-    script.write_text(REQUESTS)
     images: dict[str, Image] = {}
     rows: dict[str, dict[str, Any]] = {}
     for subject in chosen(options.languages):
@@ -81,7 +79,7 @@ def measure(workshop: Workshop, results: Results, options: Options) -> None:
                 continue
             say(f"runtime: round {number + 1}/{options.repeats}: {name}")
             try:
-                figures = one(workshop, image, script, options.seconds)
+                figures = one(workshop, image, options.seconds)
             except LabError as error:
                 row["not_run"] = str(error).splitlines()[0]
                 say(f"runtime: {name} does not run here: {row['not_run']}")
@@ -91,15 +89,24 @@ def measure(workshop: Workshop, results: Results, options: Options) -> None:
             results.save(row)
 
 
-def one(workshop: Workshop, image: Image, script: Path, seconds: int) -> dict[str, float]:
+def prepare(workshop: Workshop) -> None:
+    install.packages(["wrk"])
+    script(workshop).write_text(REQUESTS)
+
+
+def script(workshop: Workshop) -> Path:
+    return workshop.work / "requests.lua"
+
+
+def one(workshop: Workshop, image: Image, seconds: int) -> dict[str, float]:
     with workshop.lab.run(image, env=ENVIRONMENT, ready=None) as container:
         ready = wait_ready(container)
         pid = container.pid
         figures: dict[str, float] = {"ready_ms": 1000 * (ready - started(pid))}
         time.sleep(IDLE_SECONDS)
         figures |= {f"idle_{key}": value for key, value in memory(pid).items()}
-        load(container.url, script, 1)
-        done = load(container.url, script, seconds)
+        load(container.url, script(workshop), 1)
+        done = load(container.url, script(workshop), seconds)
         if done["failed"]:
             raise LabError(f"{done['failed']} of {done['requests']} requests failed")
         figures["requests_per_second"] = done["requests"] / done["microseconds"] * 1e6

@@ -1,37 +1,46 @@
 REVISION ?= $(shell git rev-parse --verify --quiet HEAD 2>/dev/null)
-CREATED ?= $(shell git show --no-patch --format=%cI HEAD 2>/dev/null)
+CREATED ?= $(lastword $(shell git rev-list --max-count=1 --format=%cI HEAD 2>/dev/null))
 PORT ?= 8080
-IMAGE_ARGS ?= VERSION=$(VERSION) REVISION=$(REVISION) CREATED=$(CREATED)
+# More build arguments, such as IMAGE_ARGS="HTTPS_PROXY=http://proxy.example.com:3128".
+IMAGE_ARGS ?=
+
+# The shell reads them from its environment, where no character of a tag in git is code.
+image debug-image run shell verify: export SERVICE_IMAGE = $(IMAGE)
+image debug-image run shell verify: export SERVICE_VERSION = $(VERSION)
+image debug-image run shell verify: export SERVICE_REVISION = $(REVISION)
+image debug-image run shell verify: export SERVICE_CREATED = $(CREATED)
+TAGGED = tag=$$(sh ci/engine.sh tag "$$SERVICE_VERSION")
+LABELS = "VERSION=$$SERVICE_VERSION" "REVISION=$$SERVICE_REVISION" "CREATED=$$SERVICE_CREATED"
 
 .PHONY: image
 image: ## Build the release image
-	ci/engine.sh build release $(IMAGE):$(VERSION) $(IMAGE_ARGS)
+	@$(TAGGED) && sh ci/engine.sh build release "$$SERVICE_IMAGE:$$tag" $(LABELS) $(IMAGE_ARGS)
 
 .PHONY: debug-image
 debug-image: ## Build the debug image: the release image and a shell
-	ci/engine.sh build debug $(IMAGE):$(VERSION)-debug $(IMAGE_ARGS)
+	@$(TAGGED) && sh ci/engine.sh build debug "$$SERVICE_IMAGE:$$tag-debug" $(LABELS) $(IMAGE_ARGS)
 
 .PHONY: run
 run: image ## Run the release image on port 8080, hardened as in production
-	ci/engine.sh run $(IMAGE):$(VERSION) $(PORT)
+	@$(TAGGED) && sh ci/engine.sh run "$$SERVICE_IMAGE:$$tag" $(PORT)
 
 .PHONY: shell
 shell: debug-image ## Open a shell in the debug image
-	ci/engine.sh shell $(IMAGE):$(VERSION)-debug
+	@$(TAGGED) && sh ci/engine.sh shell "$$SERVICE_IMAGE:$$tag-debug"
 
 .PHONY: verify
 verify: ## Check the repository, and the images of this version that are built
 	@python3 -B ci/conformance repo; repository=$$?; \
-		ci/engine.sh verify $(IMAGE):$(VERSION) && exit $$repository
+		$(TAGGED) && sh ci/engine.sh verify "$$SERVICE_IMAGE:$$tag" && exit $$repository
 
 .PHONY: update
 update: ## Bring in the newest release of the service template
-	ci/update.sh
+	@sh ci/update.sh
 
 .PHONY: update-check
 update-check: ## Say whether there is a newer release of the service template
-	ci/update.sh check
+	@sh ci/update.sh check
 
 .PHONY: restore
 restore: ## Bring back edited platform files, and touch nothing else
-	ci/update.sh restore
+	@sh ci/update.sh restore

@@ -2,9 +2,9 @@
 
 Platform files have the same bytes in every service, so that one lock, itself a
 platform file, finds every local edit (`make verify`). template/ci/platform.lock has
-the files of all services; the files of a pipeline, which not every service has, are
-in a lock beside them. The format is that of sha256sum. `--check` writes nothing and
-exits 1 when a lock is out of date.
+the files of all services; a folder that not every service has, that of a pipeline or
+of a language, has its lock inside. The format is that of sha256sum. `--check` writes
+nothing and exits 1 when a lock is out of date.
 """
 
 from __future__ import annotations
@@ -40,12 +40,14 @@ def lock_texts(root: Path) -> dict[Path, str]:
     """Map each lock of the template below `root` to its text."""
     ownership = yaml.safe_load((root / "ownership.yml").read_text(encoding="utf-8"))
     template = root / "template"
-    locks = {}
-    for name, patterns in ownership["platform"].items():
+    locks = {template / LOCK: lock_text(template, ownership["platform"]["all"], LOCK)}
+    for name, folders in ownership["platform"].items():
         # template/{{ gitlab }}/ci/gitlab/… lands at ci/gitlab/…
-        tree = template if name == "all" else template / f"{{{{ {name} }}}}"
-        lock = LOCK if name == "all" else f"ci/{name}/platform.lock"
-        locks[tree / lock] = lock_text(tree, patterns, lock)
+        tree = template / f"{{{{ {name} }}}}"
+        for folder in folders if name != "all" else []:
+            lock = f"{folder.strip('/')}/{Path(LOCK).name}"
+            if (tree / lock).parent.is_dir():
+                locks[tree / lock] = lock_text(tree, [folder], lock)
     return locks
 
 

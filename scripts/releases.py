@@ -10,6 +10,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -225,9 +226,13 @@ def name_changes(root: Path, before: str, after: str) -> Iterator[tuple[Bump, st
     if texts[0] == texts[1]:
         return
     environment = Environment(extensions=["jinja2_ansible_filters.AnsibleCoreFiltersExtension"])
-    old, new = (environment.from_string(text).module for text in texts)
-    had, has = (set(languages(config_at(root, revision))) for revision in (before, after))
-    for language in sorted(had & has):
+    configs = [config_at(root, revision) for revision in (before, after)]
+    had, has = (set(languages(config)) for config in configs)
+    # Only a service of a release that asked whose code it has can have said "the platform's".
+    answers = [False, True] if all("platform_code" in config for config in configs) else [False]
+    for platform_code, language in product(answers, sorted(had & has)):
+        environment.globals["platform_code"] = platform_code
+        old, new = (environment.from_string(text).module for text in texts)
         words = {"orders", "a--b", "a-b", "3scale", "v2"}
         for names in (old, new):
             words |= set(names.reserved[language].split())  # type: ignore[attr-defined]

@@ -7,6 +7,7 @@ set -eu
 usage() {
   cat >&2 <<'USAGE'
 usage: ci/engine.sh which
+       ci/engine.sh tag VERSION
        ci/engine.sh build TARGET IMAGE [BUILD_ARG=VALUE ...]
        ci/engine.sh run IMAGE [PORT]
        ci/engine.sh shell IMAGE
@@ -55,14 +56,27 @@ buildah_from() {
   trap 'buildah rm "$container" >/dev/null' EXIT
 }
 
-# Says whether engine $1 has image $2. That is quicker than asking whether the
-# engine works, and one that does not work has no image.
+# Says whether engine $1 has image $2: 0 or 1. An engine that does not work has none,
+# and any other failure ends the command with the engine's own words.
 has_image() {
   case $1 in
-    docker) docker image inspect "$2" ;;
-    podman) podman image exists "$2" ;;
-    buildah) buildah inspect --type image "$2" ;;
-  esac >/dev/null 2>&1
+    docker) answer=$(docker image inspect --format ok "$2" 2>&1) ;;
+    podman) answer=$(podman image exists "$2" 2>&1) ;;
+    buildah) answer=$(buildah inspect --type image --format ok "$2" 2>&1) ;;
+  esac && return
+  code=$?
+  command -v "$1" >/dev/null 2>&1 || return 1
+  case $1:$code:$answer in
+    podman:1:* | *'No such image'* | *'No such object'* | *'no such image'* | *'image not known'*) return 1 ;;
+  esac
+  reason=$(reason_against "$1")
+  if [ -n "$reason" ]; then
+    echo "$1: $reason" >&2
+    return 1
+  fi
+  printf '%s\n' "$answer" >&2
+  echo "$1 cannot say whether it has $2: see the lines above" >&2
+  exit 1
 }
 
 # Writes image $2 of engine $1 to file $3.
@@ -104,6 +118,16 @@ verify_images() {
 [ $# -ge 1 ] || usage
 command=$1
 shift
+
+# A version as an image's tag. What git names may have characters that no tag has.
+if [ "$command" = tag ]; then
+  [ $# -eq 1 ] || usage
+  tag=$(printf '%s\n' "${1:-dev}" |
+    LC_ALL=C sed 's/[^0-9A-Za-z_.-]/-/g; s/^[.-]/v&/; s/^\(.\{120\}\).*/\1/')
+  [ "$tag" = "${1:-dev}" ] || printf '%s cannot be the tag of an image: it becomes %s\n' "$1" "$tag" >&2
+  printf '%s\n' "$tag"
+  exit
+fi
 
 case ${ENGINE:-} in
   '') candidates='docker podman buildah' ;;

@@ -110,12 +110,16 @@ conflicts() {
   } | sort -u
 }
 
+# Makes the service of the answers in file $1 once more, as $from has it, in $scratch/old.
+render_release() {
+  run_copier copy --quiet --defaults --data-file "$1" --vcs-ref "$from" "$source" "$scratch/old"
+}
+
 # Files that the release removes although they were edited: Copier says nothing.
 removed_edits() {
   git diff --name-only --diff-filter=D --relative HEAD >"$scratch/removed"
   [ -s "$scratch/removed" ] || return 0
-  run_copier copy --quiet --defaults --data-file "$scratch/answers" --vcs-ref "$from" \
-    "$source" "$scratch/old" || fail "cannot render $from to compare with"
+  render_release "$scratch/answers" || fail "cannot render $from to compare with"
   while read -r path; do
     git show "HEAD:./$path" | cmp -s - "$scratch/old/$path" || echo "$path"
   done <"$scratch/removed"
@@ -131,9 +135,10 @@ reset_answers() {
 
 edited_platform_files() {
   command -v sha256sum >/dev/null 2>&1 || return 0
-  for lock in ci/platform.lock ci/gitlab/platform.lock; do
-    [ ! -e "$lock" ] || LC_ALL=C sha256sum --check --quiet "$lock" 2>/dev/null | sed -n 's/: FAILED.*//p'
-  done
+  git -c core.quotePath=false ls-files --cached --others --exclude-standard -- '*platform.lock' |
+    while IFS= read -r lock; do
+      LC_ALL=C sha256sum --check --quiet "$lock" 2>/dev/null | sed -n 's/: FAILED.*//p'
+    done
 }
 
 # What git ignores it cannot bring back, so it is kept aside; not what is large, or in a
@@ -309,17 +314,22 @@ check() {
   esac
 }
 
-# Copies the platform's files of the release in use, and nothing else.
+# Copies the platform's files of the release in use, which its locks name, and nothing else.
 restore() {
   read_answers
   find_copier
-  set -- --exclude '*'
-  for path in specs/README.md 'specs/ADRs/ADR-*.md' specs/guidelines \
-    ci/conformance ci/engine.sh ci/gitlab ci/update.sh ci/platform.lock; do
-    set -- "$@" --exclude "!/$path"
-  done
-  run_copier recopy --quiet --defaults --overwrite --vcs-ref :current: "$@" . ||
+  render_release "$answers" ||
     fail "cannot bring the platform files of $from back from $source"
+  (cd "$scratch/old" && find . -name platform.lock) >"$scratch/locks"
+  while IFS= read -r lock; do
+    echo "$lock"
+    sed 's/^[0-9a-f]\{64\}  //' "$scratch/old/$lock"
+  done <"$scratch/locks" >"$scratch/locked"
+  while IFS= read -r path; do
+    mkdir -p "$(dirname "$path")"
+    rm -f "$path"
+    cp -Pp "$scratch/old/$path" "$path"
+  done <"$scratch/locked"
   echo "restore: the platform files are those of $from" >&2
 }
 

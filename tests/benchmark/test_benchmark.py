@@ -17,11 +17,11 @@ from xml.etree import ElementTree
 import pytest
 from markdown_it import MarkdownIt
 
-from bench import build, images, plots, report, stats, subjects, template
+from bench import build, images, plots, report, stats, subjects, template, twin
 from bench.__main__ import parse
 from bench.budgets import Verdict, judge
 from bench.results import Results, tree_digest
-from lab import Image
+from lab import Image, LabError
 from lab.oci import Tree, write_image
 from rendering import ROOT, Render
 
@@ -118,12 +118,13 @@ def test_inputs_change_with_the_service(tmp_path: Path) -> None:
 
 
 def over(data: dict[str, Any]) -> list[str]:
-    return [verdict.what for verdict in judge(data) if not verdict.ok]
+    beside = ", of the bare framework"
+    return [verdict.what.removesuffix(beside) for verdict in judge(data) if not verdict.ok]
 
 
 def test_the_sample_reaches_every_target(data: dict[str, Any]) -> None:
     assert over(data) == []
-    assert len(judge(data)) == 9
+    assert len(judge(data)) == 13
 
 
 def test_either_side_of_a_limit() -> None:
@@ -139,6 +140,10 @@ def test_either_side_of_a_limit() -> None:
         ("images", "go/distroless", "compressed", 12_100_000, "release image, compressed"),
         ("images", "go/artifact", "compressed", 4_000_000, "release, of artifact and base"),
         ("images", "go/slim", "compressed", 7_000_000, "release, of Debian slim"),
+        ("twins", "go", "quiet_cpu", [39, 78, 41], "processor a request, no line logged"),
+        ("twins", "go", "logged_cpu", [46, 92, 49], "processor a request, one line logged"),
+        ("twins", "go", "quiet_ready_ms", [13, 26, 13], "start"),
+        ("twins", "go", "quiet_idle_rss", [11_000_000], "idle memory"),
         ("build", "go/buildkit", "line", [9, 18, 9], "build after a changed line, of cold"),
         ("build", "go/buildkit", "debug", [5, 10, 5], "debug twin, of cold"),
         ("template", "copy/go", "copy", [2, 4, 2], "copier copy, of an empty template"),
@@ -191,13 +196,17 @@ def tables(text: str) -> list[list[list[str]]]:
 
 
 def test_the_page_has_the_figures(data: dict[str, Any]) -> None:
-    targets, sizes, inside, running, builds, copies, checks, tiers = tables(report.page(data))
+    targets, sizes, inside, running, *others = tables(report.page(data))
+    beside, builds, copies, checks, tiers = others
     assert ["release image, compressed: go/distroless", "6.5 MB", "≤ 12 MB", "ok"] in targets
     assert sizes[1] == ["Go, distroless", "6.5", "1.00", "0.5 s", "14.0", "12", "0", "0", "0", "23"]
     assert sizes[2][:3] == ["Go, Debian slim", "35.0", "5.38"]
     assert sizes[2][-1] == "not scanned"
     assert inside[1][:4] == ["Go, distroless", "1.0", "5.5", "1.0"]
     assert running[1][0:3] == ["Go, distroless", "12 ± 21 %", "9.1"]
+    assert beside[1] == [
+        "Go", "32 ± 23 %", "1.20", "1.40", "10 ± 25 %", "1.20", "8.0", "1.25", "3"
+    ]  # fmt: skip
     assert builds[1][5:] == ["0.10", "0.50", "0.03", "3"]
     assert copies[1][0] == "an empty template"
     assert copies[2][3:7] == ["1.50 ± 25 %", "1.50", "3.00 ± 25 %", "2.00"]
@@ -383,6 +392,29 @@ def test_one_line_is_changed(language: str, scaffold: Render) -> None:
 
 
 @pytest.mark.parametrize("language", subjects.languages())
+def test_a_twin_is_the_entry_point_of_the_service(
+    language: str, render: Render, tmp_path: Path
+) -> None:
+    service = render(language=language)
+    place = tmp_path / "payments"
+    twin.overlay(service, language, place)
+    own = twin.TWINS / language
+    files = [path.relative_to(own) for path in own.rglob("*") if path.is_file()]
+    assert files
+    for path in files:
+        assert (service / path).exists(), path
+        assert (place / path).read_bytes() == (own / path).read_bytes()
+
+
+def test_a_dependency_is_taken_out_whole() -> None:
+    one = "\n<dependency>\n<artifactId>{}</artifactId>\n<scope>test</scope></dependency>"
+    pom = "<a>" + "".join(one.format(name) for name in ("x", "y", "z")) + "</a>"
+    assert twin.without(pom, ["y"]) == pom.replace(one.format("y"), "")
+    with pytest.raises(LabError, match="no dependency w"):
+        twin.without(pom, ["w"])
+
+
+@pytest.mark.parametrize("language", subjects.languages())
 def test_alternatives_are_dockerfiles(language: str, render: Render, tmp_path: Path) -> None:
     """Those too that no machine without a registry can build."""
     service = render(language=language)
@@ -402,7 +434,10 @@ def test_alternatives_are_dockerfiles(language: str, render: Render, tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--only", "image"], "no section image; there are: images, template, runtime, build"),
+        (
+            ["--only", "image"],
+            "no section image; there are: images, template, runtime, twins, build",
+        ),
         (["--languages", "cobol"], "no language cobol"),
         (["--repeats", "0"], 'got "0", want a number of at least 1'),
         (["--suite", "none.xml"], "got 'none.xml', want the XML of pytest --junit-xml"),

@@ -64,6 +64,11 @@ lint:
     - make lint
 """
 
+PROMOTE = """\
+#!/bin/sh
+crane tag "$IMAGE@$DIGEST" "$VERSION"
+"""
+
 GITLAB_JOBS = f"""\
 variables:
   KANIKO_IMAGE: {KANIKO}
@@ -117,7 +122,8 @@ def edit(root: Path, path: str, old: str, new: str) -> None:
 
 def lock(root: Path) -> None:
     """Write the locks of the platform files that are there."""
-    places = ["ci/conformance", "ci/gitlab", "specs/guidelines", "specs/ADRs", "specs/README.md"]
+    pipeline = ["ci/pipeline", "ci/gitlab"]
+    places = ["ci/conformance", *pipeline, "specs/guidelines", "specs/ADRs", "specs/README.md"]
     paths: list[Path] = []
     for place in places:
         base = root / place
@@ -126,8 +132,8 @@ def lock(root: Path) -> None:
     for path in sorted(path.relative_to(root) for path in paths):
         if not {"service", "__pycache__", "platform.lock"} & set(path.parts):
             digest = hashlib.sha256((root / path).read_bytes()).hexdigest()
-            pipeline = path.parts[:2] == ("ci", "gitlab")
-            name = "ci/gitlab/platform.lock" if pipeline else "ci/platform.lock"
+            folder = path.parent.as_posix()
+            name = f"{folder}/platform.lock" if folder in pipeline else "ci/platform.lock"
             lines[name] = lines.get(name, "") + f"{digest}  {path.as_posix()}\n"
     for name, text in lines.items():
         write(root, name, text)
@@ -143,6 +149,7 @@ def service(root: Path) -> Path:
     write(root, "ci/image/Dockerfile", CI_DOCKERFILE)
     write(root, ".gitlab-ci.yml", GITLAB_CI)
     write(root, "ci/gitlab/image.yml", GITLAB_JOBS)
+    write(root, "ci/pipeline/promote.sh", PROMOTE)
     write(root, "go.mod", "module example.com/payments\n")
     write(root, "README.md", "# payments\n\nSee [the records](specs/README.md).\n")
     lock(root)

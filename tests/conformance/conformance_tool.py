@@ -24,6 +24,14 @@ for _module in sorted(TOOL.glob("[a-z]*.py")):
 sys.dont_write_bytecode = _before
 
 
+def repository_checks(**without: bool) -> int:
+    """How many checks a repository with a pipeline gets; yaml=False: without PyYAML."""
+    from conformance.registry import CHECKS
+
+    checks = [check for check in CHECKS.values() if not check.id.startswith(("IMG", "TWN"))]
+    return sum(not (check.needs_yaml and without.get("yaml") is False) for check in checks)
+
+
 @dataclass
 class Answer:
     """What a run of the tool gave."""

@@ -29,7 +29,7 @@ from conformance_images import (
     whiteout,
 )
 from conformance_service import KANIKO, deviation, edit, lock, record, service, write
-from conformance_tool import run
+from conformance_tool import repository_checks, run
 
 TODAY = "2026-06-01"
 ImagePlant = Callable[[Spec], object]
@@ -309,12 +309,23 @@ def without_the_pipelines_files(root: Path) -> None:
     write(root, ".copier-answers.yml", "language: go\nci: gitlab\n")
     (root / ".gitlab-ci.yml").unlink()
     shutil.rmtree(root / "ci/gitlab")
+    shutil.rmtree(root / "ci/pipeline")
 
 
 def a_pipelines_script_is_gone(root: Path) -> None:
-    write(root, "ci/gitlab/build.sh", "#!/bin/sh\n")
-    lock(root)
-    (root / "ci/gitlab/build.sh").unlink()
+    (root / "ci/pipeline/promote.sh").unlink()
+
+
+def an_edit_that_only_git_has(root: Path) -> None:
+    text = (root / "ci/pipeline/promote.sh").read_text(encoding="utf-8")
+    write(root, "ci/pipeline/promote.sh", text + "# edited\n")
+    subprocess.run(["git", "-C", str(root), "add", "--all"], check=True)
+    write(root, "ci/pipeline/promote.sh", text)
+
+
+def a_hidden_lock(root: Path) -> None:
+    write(root, ".gitignore", "*.lock\n")
+    subprocess.run(["git", "-C", str(root), "add", "--all"], check=True)
 
 
 def unmerged(root: Path) -> None:
@@ -343,6 +354,11 @@ REPO: dict[str, list[RepoPlant]] = {
         docker("ARG BUILDER_IMAGE", "RUN true\nARG BUILDER_IMAGE"),
         lambda root: (root / "image/Dockerfile").write_bytes(b"FROM \xff\xfe\n"),
         lambda root: write(root, "image/Dockerfile", "# nothing\n"),
+        docker("COPY . .", "COPY --from=builder . ."),
+        docker("COPY . .", "COPY --owner=0:0 . ."),
+        docker("EXPOSE 8080", "EXPOSE eight"),
+        docker("WORKDIR /src", 'WORKDIR "/src'),
+        lambda root: write(root, ".dockerignore", "*\n!cmd\n!*.sum\n"),
     ],
     "DKF-002": [
         docker(
@@ -376,7 +392,10 @@ REPO: dict[str, list[RepoPlant]] = {
         docker("COPY . .", "COPY --parents . ."),
         docker("COPY . .", "COPY --exclude=*.md . ."),
         docker("COPY . .", "ADD --checksum=sha256:0 a.tgz ."),
-        docker("RUN go mod", "RUN --mount=from=release,source=/,target=/x \\\n  go mod"),
+        docker(
+            "RUN go mod",
+            "RUN --mount=from=docker.io/library/busybox:1.37,source=/,target=/x \\\n  go mod",
+        ),
         docker("RUN go mod download", "RUN <<EOF\ngo mod download\nEOF"),
         docker("ARG BUILDER_IMAGE", "# syntax=docker/dockerfile:1\nARG BUILDER_IMAGE"),
         docker("EXPOSE 8080", "COPY a /app/a"),
@@ -436,6 +455,16 @@ REPO: dict[str, list[RepoPlant]] = {
             (root / "Dockerfile").symlink_to("ci/image/Dockerfile"),
         ),
     ],
+    "DKF-017": [
+        docker("RUN go mod", "RUN curl -fsSLk https://example.com/x -o /x && go mod"),
+        docker("RUN go mod", "RUN GOSUMDB=off go mod"),
+        lambda root: edit(
+            root,
+            "ci/image/Dockerfile",
+            "apt-get install",
+            "apt-get --allow-unauthenticated install",
+        ),
+    ],
     "PIP-001": [
         ci("lint:\n", "lint: [\n"),
         ci("image: $CI_IMAGE", "image: $CI_IMAGE\n  image: $CI_IMAGE"),
@@ -489,7 +518,10 @@ REPO: dict[str, list[RepoPlant]] = {
         jobs("python3 ci/conformance repo --strict", "true"),
         jobs("python3 ci/conformance image image.tar --strict", "echo python3 ci/conformance"),
     ],
-    "PIP-010": [lambda root: (root / "ci/image/Dockerfile").unlink()],
+    "PIP-010": [
+        lambda root: (root / "ci/image/Dockerfile").unlink(),
+        lambda root: edit(root, "ci/image/Dockerfile", "RUN", "COPY $GOPATH/go.mod ./\nRUN"),
+    ],
     "REC-001": [
         lambda root: write(root, "specs/ADRs/service/notes.md", "# Notes\n"),
         lambda root: edit(root, record(root, 1), "# SVC-0001", "# SVC-0007"),
@@ -564,12 +596,14 @@ REPO: dict[str, list[RepoPlant]] = {
         lambda root: edit(root, "ci/platform.lock", "  ci/conformance/__init__.py", " ../x"),
         lambda root: (root / "ci/gitlab/platform.lock").unlink(),
         lambda root: write(root, "ci/gitlab/platform.lock", ""),
+        lambda root: (root / "ci/pipeline/platform.lock").unlink(),
         lambda root: edit(root, "ci/gitlab/platform.lock", "  ci/gitlab/image.yml", " /x"),
         without_the_pipelines_files,
     ],
     "PLT-002": [
         lambda root: edit(root, ADR3, "Platform team", "Our team"),
         lambda root: edit(root, "ci/gitlab/image.yml", "verify-image", "look-at-image"),
+        lambda root: edit(root, "ci/pipeline/promote.sh", "DIGEST", "OTHER"),
         lambda root: edit(root, "ci/conformance/cli.py", "import sys", "import sys  "),
         lambda root: (root / GUIDELINE).write_bytes(
             (root / GUIDELINE).read_bytes().replace(b"\n", b"\r\n")
@@ -586,6 +620,7 @@ REPO: dict[str, list[RepoPlant]] = {
         lambda root: write(root, "specs/guidelines/ours.md", "# Ours\n"),
         lambda root: write(root, ".copier-answers.yml", "ci: none\n"),
     ],
+    "PLT-005": [an_edit_that_only_git_has, a_hidden_lock],
     "UPD-001": [
         lambda root: write(
             root, "Makefile", "<<<<<<< before updating\na:\n=======\nb:\n>>>>>>> after updating\n"
@@ -702,4 +737,7 @@ def test_the_clean_ones_are_clean(tmp_path: Path) -> None:
     assert run("image", image, "--language", "go", "--strict").code == 0
     assert run("image", debug, "--twin", image, "--language", "go", "--strict").code == 0
     answer = run("repo", service(tmp_path / "payments"), "--strict")
-    assert (answer.code, answer.out) == (0, "payments: 45 checks, no findings\n")
+    assert (answer.code, answer.out) == (
+        0,
+        f"payments: {repository_checks()} checks, no findings\n",
+    )

@@ -10,17 +10,30 @@ import sys
 import time
 from typing import Any
 
-from contract import CHECKS, ProcessLauncher, Suite
+from contract import (
+    ADDITION_CHECKS,
+    ADDITION_ENV,
+    ADDITION_ROUTES,
+    CHECKS,
+    ROUTES,
+    TRACING_CHECKS,
+    ProcessLauncher,
+    Suite,
+)
+
+LISTS = {"plain": CHECKS, "additions": ADDITION_CHECKS, "tracing": TRACING_CHECKS}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="contract", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    ids = [check.id for check in CHECKS]
-    one_id: dict[str, Any] = {"action": "append", "default": [], "metavar": "ID", "choices": ids}
+    ids = [f"{name}: {check.id}" for name, checks in LISTS.items() for check in checks]
+    one_id: dict[str, Any] = {"action": "append", "default": [], "metavar": "ID"}
     parser.add_argument("--service-name", required=True)
     parser.add_argument("--version", default="dev", help="what the build was given (default: dev)")
-    parser.add_argument("--fast", action="store_true", help="leave out the limits that take time")
+    parser.add_argument("--checks", choices=LISTS, default="plain", help="which list (plain)")
+    parser.add_argument("--route", action="append", default=[], help="one more: 'GET /v1/x'")
+    parser.add_argument("--fast", action="store_true", help="leave out the checks that take time")
     parser.add_argument("--only", help="run this check only; may be repeated", **one_id)
     parser.add_argument("--without", help="leave this check out; may be repeated", **one_id)
     parser.add_argument("--list", action="version", version="\n".join(ids), help="list the checks")
@@ -29,24 +42,30 @@ def main() -> int:
 
     checks = [
         check
-        for check in CHECKS
-        if check.id in (options.only or ids)
-        and check.id not in options.without
-        and not (check.slow and options.fast)
+        for check in LISTS[options.checks]
+        if (not options.only or check.id in options.only) and not (check.slow and options.fast)
     ]
+    added = options.checks == "additions"
     failed = 0
-    launcher = ProcessLauncher(options.command)
-    with Suite(launcher, options.service_name, options.version) as suite:
+    with Suite(
+        ProcessLauncher(options.command),
+        options.service_name,
+        options.version,
+        routes=[*(ADDITION_ROUTES if added else ROUTES), *options.route],
+        env=ADDITION_ENV if added else None,
+        lacks=dict.fromkeys(options.without, "by --without"),
+    ) as suite:
         suite.begin(checks)
         for check in checks:
             begun = time.monotonic()
             try:
-                suite.run(check)
+                reason = suite.run(check)
             except AssertionError as error:
                 failed += 1
                 print(f"FAIL  {check.id}: {check.title}\n      {error}", flush=True)
             else:
-                print(f"ok    {check.id} ({time.monotonic() - begun:.1f} s)", flush=True)
+                took = f"({time.monotonic() - begun:.1f} s)"
+                print(f"{'left ' if reason else 'ok   '} {check.id} {reason or took}", flush=True)
     print(f"{len(checks) - failed} ok, {failed} failed")
     return 1 if failed else 0
 

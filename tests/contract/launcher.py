@@ -12,7 +12,14 @@ import tempfile
 import threading
 from typing import NamedTuple, Protocol
 
-VARIABLES = ("HOST", "PORT", "LOG_LEVEL", "DRAIN_DELAY_SECONDS", "SHUTDOWN_TIMEOUT_SECONDS")
+VARIABLES = (
+    "HOST",
+    "PORT",
+    "LOG_LEVEL",
+    "DRAIN_DELAY_SECONDS",
+    "SHUTDOWN_TIMEOUT_SECONDS",
+    "IDLE_TIMEOUT_SECONDS",
+)
 PORTS = range(10000, 20000)
 RUN_GUARD_SECONDS = 60
 
@@ -153,5 +160,9 @@ class ProcessLauncher:
 
     @staticmethod
     def _environment(env: dict[str, str]) -> dict[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in VARIABLES and not name.startswith("OTEL_")
+        }
         return {**inherited, "LC_ALL": "C.UTF-8", **env}

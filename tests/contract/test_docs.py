@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from markdown_it import MarkdownIt
 
-from contract import Limits, suite
+from contract import harness, suite
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/service-contract.md"
 Row = dict[str, str]
@@ -42,114 +43,75 @@ def code(text: str) -> list[str]:
 
 
 def variables(rows: list[Row]) -> object:
-    return [(code(r["variable"]), code(r["default"]), code(r["wants"])) for r in rows]
+    return {code(row["variable"])[0]: code(row["default"])[0] for row in rows}
 
 
 def keys(rows: list[Row]) -> object:
-    found: dict[str, set[str]] = {}
-    for row in rows:
-        place = row["in"]
-        messages = code(place) or [{"every line": "", "request lines": "request"}[place]]
-        for message in messages:
-            found.setdefault(message, set()).update(code(row["key"]))
-    return found
-
-
-def messages(rows: list[Row]) -> object:
-    return {code(row["`msg`"])[0]: re.split(r"\W", row["`level`"])[0] for row in rows}
+    every = {key for row in rows if row["in"] == "every line" for key in code(row["key"])}
+    others = {key for row in rows for key in code(row["key"])} - every - {"trace_id"}
+    return every, others
 
 
 def metrics(rows: list[Row]) -> object:
-    return {
-        code(row["metric"])[0]: (row["type"].split(",")[0], set(code(row["labels"])))
-        for row in rows
-    }
+    return {code(row["metric"])[0]: (row["type"], tuple(code(row["labels"]))) for row in rows}
 
 
-def buckets(rows: list[Row]) -> object:
-    histogram = next(row["type"] for row in rows if row["type"].startswith("histogram"))
-    return [float(number) for number in re.findall(r"[0-9.]+", histogram)]
+def exit_codes(rows: list[Row]) -> object:
+    return [set(re.findall(r"\b[0-9]\b", row["exit code"])) for row in rows]
 
 
-def titles(rows: list[Row]) -> object:
-    return {int(row["status"]): row["title"] for row in rows}
-
-
-def limits(rows: list[Row]) -> object:
-    values = {row["limit"]: row["value"] for row in rows}
-    return tuple(
-        float(values[name].removesuffix(" s"))
-        for name in (
-            "request headers read within",
-            "request read within",
-            "idle connection kept for",
-        )
-    )
+def routes(rows: list[Row]) -> object:
+    return {code(row["request"])[0] for row in rows}
 
 
 # Table: how it is read, and what the suite holds every service to.
-TABLES: list[tuple[str, Callable[[list[Row]], object], object]] = [
-    (
-        "Configuration: variable",
-        variables,
-        [([name], [suite.DEFAULTS[name]], [want]) for name, want in suite.WANTS.items()],
-    ),
-    (
-        "Logs: key",
-        keys,
-        {"": suite.LINE_KEYS, **{name: set(k) for name, (_, k) in suite.MESSAGES.items() if k}},
-    ),
-    ("Logs: `msg`", messages, {name: level for name, (level, _) in suite.MESSAGES.items()}),
-    ("Metrics: metric", metrics, suite.METRICS),
-    ("Metrics: metric", buckets, suite.BUCKETS[:-1]),
-    ("Endpoints: status", titles, suite.TITLES),
-    ("Limits: limit", limits, (Limits.headers, Limits.request, Limits.idle)),
-]
+TABLES: dict[str, tuple[Callable[[list[Row]], object], object]] = {
+    "Commands: command": (exit_codes, [{"0", "2"}, {"0"}, {"0", "1", "2"}, {"2"}]),
+    "Configuration: variable": (variables, suite.DEFAULTS),
+    "Endpoints: request": (routes, {*suite.ROUTES, *(f"GET {path}" for path in suite.UNLISTED)}),
+    "Logs: key": (keys, (harness.LINE_KEYS, harness.REQUEST_KEYS)),
+    "Metrics: metric": (metrics, {suite.DURATION: ("histogram", suite.LABELS)}),
+}
 
 
-@pytest.mark.parametrize(("table", "read", "want"), TABLES)
-def test_the_page_says_what_is_checked(
-    table: str, read: Callable[[list[Row]], object], want: object
-) -> None:
+@pytest.mark.parametrize("table", TABLES)
+def test_the_page_says_what_is_checked(table: str) -> None:
+    read, want = TABLES[table]
     assert read(tables(PAGE.read_text(encoding="utf-8"))[table]) == want
 
 
 @pytest.mark.parametrize(
     ("before", "after", "table"),
     [
-        ("| `8080` | `an integer from 1", "| `80` | `an integer from 1", "Configuration: variable"),
-        ("`an IP address`", "`an address`", "Configuration: variable"),
-        ("`duration_ms` `request_id`", "`duration` `request_id`", "Logs: key"),
-        ("| `stopped` | info |", "| `stopped` | warn |", "Logs: `msg`"),
-        ("`http_requests_in_flight` | gauge", "`requests_in_flight` | gauge", "Metrics: metric"),
-        ("0.25 0.5 1", "0.3 0.5 1", "Metrics: metric"),
-        ("| 413 | Content Too Large |", "| 413 | Payload Too Large |", "Endpoints: status"),
-        ("idle connection kept for | 60 s", "idle connection kept for | 75 s", "Limits: limit"),
+        ("two seconds at most, whatever the proxy variables | 0 healthy, 1", "x | 0 healthy, 3",
+         "Commands: command"),
+        ("| `PORT` | `8080` |", "| `PORT` | `80` |", "Configuration: variable"),
+        ("| `GET /openapi.json` |", "| `GET /openapi` |", "Endpoints: request"),
+        ("`status` `duration_ms` |", "`status` `duration` |", "Logs: key"),
+        ("`http_route`, `http_response_status_code` |", "`http_route` |", "Metrics: metric"),
     ],
-)
+)  # fmt: skip
 def test_another_page_is_noticed(before: str, after: str, table: str) -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert text.count(before) == 1
-    changed = tables(text.replace(before, after))[table]
-    assert any(read(changed) != want for name, read, want in TABLES if name == table)
+    read, want = TABLES[table]
+    assert read(tables(text.replace(before, after))[table]) != want
 
 
-def test_exit_codes_are_in_the_page() -> None:
-    """What `commands` of the suite compare with: 0, 1 and 2, each with its reason."""
-    rows = tables(PAGE.read_text(encoding="utf-8"))["Commands: command"]
-    codes = {row["command"]: set(re.findall(r"\b[0-9]\b", row["exit code"])) for row in rows}
-    assert codes == {
-        "`<service>`": {"0", "1", "2"},
-        "`<service> version`": {"0"},
-        "`<service> healthcheck`": {"0", "1", "2"},
-        "anything else": {"2"},
-    }
+@pytest.mark.parametrize("language", ["go", "rust", "java", "python", "node"])
+def test_a_service_names_the_same_variables(language: str) -> None:
+    readme = PAGE.parents[1] / f"tests/golden/{language}-distroless/README.md"
+    missing = {"IDLE_TIMEOUT_SECONDS"} if "idle-timeout" in suite.LACKS.get(language, {}) else set()
+    named = variables(tables(readme.read_text(encoding="utf-8"))["Configuration: variable"])
+    assert named == {name: suite.DEFAULTS[name] for name in suite.DEFAULTS.keys() - missing}
 
 
-def test_a_service_names_the_same_variables() -> None:
-    readme = (PAGE.parents[1] / "template/README.md.jinja").read_text(encoding="utf-8")
-    named = [
-        (code(row["variable"])[0], code(row["default"])[0])
-        for row in tables(readme)["Configuration: variable"]
-    ]
-    assert named == list(suite.DEFAULTS.items())
+def test_the_rules_know_the_names_of_the_contract() -> None:
+    groups = yaml.safe_load((PAGE.parent / "recording-rules.yml").read_text())["groups"]
+    old, new = ({rule["record"] for rule in group["rules"]} for group in groups)
+    assert new == {f"{suite.DURATION}_{part}" for part in ("count", "sum", "bucket")}
+    for group, names in zip(groups, (new, old), strict=True):
+        for rule in group["rules"]:
+            # Taken from the other names, and only where a service has said it itself.
+            assert re.findall(r"(\w+){\w+=\"\"}", rule["expr"])[0] in names, rule
+    assert set(suite.LABELS) <= set(re.findall(r'"(\w+)"', groups[1]["rules"][0]["expr"]))

@@ -6,8 +6,8 @@ import http.client
 import json
 import select
 import socket
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from email.message import Message
 from typing import Any
 
 GUARD_SECONDS = 60  # only against hanging; no check depends on it
@@ -31,11 +31,9 @@ class Answer:
         values = self.all(name)
         return values[0] if values else None
 
-    def media_type(self) -> tuple[str, dict[str, str]]:
-        message = Message()
-        message["content-type"] = self.header("content-type") or ""
-        parameters = {key.lower(): value for key, value in (message.get_params() or [])[1:]}
-        return message.get_content_type(), parameters
+    @property
+    def media_type(self) -> str:
+        return (self.header("content-type") or "").partition(";")[0].strip().lower()
 
     def closes(self) -> bool:
         tokens = ",".join(self.all("connection")).lower().split(",")
@@ -72,7 +70,22 @@ class Connection:
             except (BrokenPipeError, ConnectionResetError):
                 return
 
-    def head(self, method: str, target: str, headers: dict[str, str]) -> None:
+    def stream(self, target: str, headers: Mapping[str, str]) -> Iterator[str]:
+        """Ask with GET and give the lines of a 200 answer as they come."""
+        self.head("GET", target, headers)
+        response = http.client.HTTPResponse(self.sock, method="GET")
+        try:
+            response.begin()
+            if response.status != 200:
+                raise AssertionError(f"GET {target} answered {response.status}, want 200")
+            while line := response.readline():
+                yield line.decode()
+        except http.client.HTTPException as error:
+            raise ConnectionError(f"GET {target}: cut short: {error!r}") from error
+        finally:
+            response.close()
+
+    def head(self, method: str, target: str, headers: Mapping[str, str]) -> None:
         host = f"[{self.address[0]}]" if ":" in self.address[0] else self.address[0]
         lines = [f"{method} {target} HTTP/1.1", f"Host: {host}:{self.address[1]}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
@@ -93,7 +106,7 @@ class Connection:
         self,
         method: str,
         target: str,
-        headers: dict[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         chunked: bool = False,
     ) -> Answer:

@@ -59,18 +59,18 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What is not executed on this machine is said aloud."""
+    """What is not executed on this machine, or only on this one, is said aloud."""
     try:
         with Lab() as lab:
             _ = lab.kaniko
     except Missing as missing:
         terminalreporter.write_line(f"NOT TESTED WITH KANIKO: {missing}")
     said = {
-        value
+        f"{name.upper()}: {value}"
         for reports in terminalreporter.stats.values()
         for report in reports
         for name, value in getattr(report, "user_properties", [])
-        if name == "not executed"
+        if name in ("not executed", "executed")
     }
     for line in sorted(said):
-        terminalreporter.write_line(f"NOT EXECUTED: {line}")
+        terminalreporter.write_line(line)

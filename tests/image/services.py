@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,10 +19,20 @@ from contract import Completed
 from lab import Image, Lab, LabError
 from lab.bases import java
 from lab.runtime import Container, Port
-from rendering import COMBINATIONS
+from rendering import COMBINATIONS, ROOT, Render
 
 # The combinations whose images are built: the pipeline is no part of an image.
 IMAGES = [name for name, answers in COMBINATIONS.items() if answers.get("ci") != "none"]
+# The first combination of each language, which has its default base.
+LANGUAGES = {answers["language"]: answers for answers in reversed(COMBINATIONS.values())}
+# What a team adds, in this order; the last needs the answer `tracing`.
+ADDITIONS = ("database", "streaming", "authenticated", "metric", "upstream")
+# The compiler takes three times as long with it.
+NIGHTLY_TRACES = {"rust"}
+OPENTELEMETRY = (
+    r"opentelemetry[/_-](sdk|exporter|otlp|instrumentation)"
+    r"|opentelemetry\.io/(otel/(sdk|exporters)|contrib)|@fastify/otel"
+)
 VERSION = "1.2.3"
 BUILD_ARGS = {
     "DEBUG_FROM": "release",
@@ -44,22 +57,33 @@ class Service:
     def name(self) -> str:
         return str(self.answers.get("service_name", "payments"))
 
+    @property
+    def language(self) -> str:
+        return str(self.answers["language"])
+
+    @property
+    def traced(self) -> bool:
+        return bool(self.answers.get("tracing"))
+
     @cached_property
     def mounts(self) -> list[str]:
         """What the release image lacks here, but does not lack where its base is real."""
-        if self.answers["runtime_base"] == "jre-alpine" and not self.lab.real:
+        musl = self.lab.real or java.musl_jdk()
+        if self.answers["runtime_base"] == "jre-alpine" and not musl:
             return java.glibc(self.lab.work / "glibc")
         return []
 
     @property
-    def not_executed(self) -> str:
-        """What of the image no test of it executes here; empty if everything is."""
-        if not self.mounts:
-            return ""
-        return (
-            "musl and a JDK for it: the jre-alpine image ran with a JDK that borrows glibc, "
-            "and of the contract's checks a few"
-        )
+    def said(self) -> dict[str, str]:
+        """What of the image no test executes here, or has executed in a way of its own."""
+        if self.mounts:
+            return {
+                "not executed": "musl and a JDK for it: the jre-alpine image ran with a JDK that "
+                "borrows glibc, and of the contract's checks a few"
+            }
+        if self.answers["runtime_base"] == "jre-alpine" and not self.lab.real:
+            return {"executed": "the jre-alpine image on musl, with the JDK of MUSL_JDK"}
+        return {}
 
     def build(self, target: str | None, args: Mapping[str, str] | None = None, **how: Any) -> Image:
         return self.lab.build(self.directory, target, {**BUILD_ARGS, **(args or {})}, **how)
@@ -90,6 +114,35 @@ class Service:
             assert len(expected) == 1, found
             found.remove(expected[0])
         return found
+
+    def opentelemetry(self) -> list[str]:
+        """Where the release image has an SDK, an exporter or an instrumentation of its own."""
+        pattern = re.compile(OPENTELEMETRY)
+        found = [path for path in self.release.files if pattern.search(path)]
+        if self.language in ("go", "rust"):
+            program = self.release.config["Entrypoint"][0]
+            if match := re.search(OPENTELEMETRY.encode(), self.release.read(program)):
+                found.append(f"{program}: {match[0].decode()}")
+        return found
+
+
+def with_additions(lab: Lab, render: Render, language: str, directory: Path) -> Service:
+    """A service to which a team has added something, with traces unless that takes too long."""
+    traced = language not in NIGHTLY_TRACES or bool(os.environ.get("NIGHTLY"))
+    answers = {**LANGUAGES[language], "tracing": traced}
+    shutil.copytree(render(**answers), directory, symlinks=True)
+    for name in ADDITIONS if traced else ADDITIONS[:-1]:
+        patch = ROOT / "tests/image/additions" / language / f"{name}.patch"
+        done = subprocess.run(
+            ["git", "apply", "--whitespace=nowarn", patch],
+            cwd=directory,
+            env={**os.environ, "GIT_CEILING_DIRECTORIES": str(directory.parent)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{patch}: {done.stderr}"
+    return Service(lab, directory, answers)
 
 
 class ContainerLauncher:

@@ -16,6 +16,7 @@ from .system import LabError, Missing, cache_dir, lock, run, say
 
 BUILDKIT = "v0.34.2"
 CRANE = "v0.22.1"
+KUSTOMIZE = "v5.8.1"
 
 # What the lab looks for, and the Debian package that brings it.
 PACKAGES = {
@@ -141,16 +142,16 @@ def go_tool(name: str, module: str, packages: list[str], version: str) -> Path:
         # Where the tool asks for a newer Go than this one, Go fetches it from the module proxy.
         env = {"CGO_ENABLED": "0", "GOFLAGS": "-trimpath", "GOTOOLCHAIN": "auto", "GOWORK": "off"}
         # A module of its own, because `go install` refuses a module with an exclude directive.
-        pinned = [f"{module}/{package}@{version}" for package in packages]
+        paths = [f"{module}/{package}".rstrip("/") for package in packages]
+        pinned = [f"{path}@{version}" for path in paths]
         run(
             [toolchain.binary, "get", "-tool", *pinned],
             what=f"go get {name} {version}",
             env=env,
             cwd=work,
         )
-        plain = [f"{module}/{package}" for package in packages]
         run(
-            [toolchain.binary, "build", "-ldflags=-s -w", "-o", "bin/", *plain],
+            [toolchain.binary, "build", "-ldflags=-s -w", "-o", "bin/", *paths],
             what=f"go build {name} {version}",
             env=env,
             cwd=work,
@@ -171,6 +172,11 @@ def crane() -> Path:
     """The program crane."""
     module = "github.com/google/go-containerregistry"
     return go_tool("crane", module, ["cmd/crane"], CRANE) / "crane"
+
+
+def kustomize() -> Path:
+    """The program kustomize, which `kubectl kustomize` is."""
+    return go_tool("kustomize", "sigs.k8s.io/kustomize/kustomize/v5", [""], KUSTOMIZE) / "kustomize"
 
 
 def node() -> Path:

@@ -49,7 +49,7 @@ def test_a_killed_build_moves_no_tag(project: Project, released: None) -> None:
         log = ""
         for line in process.stdout:
             log += line
-            if line.startswith("build ") and "$ sh ci/gitlab/build.sh release" in line:
+            if line.startswith("build ") and "$ sh ci/pipeline/build.sh release" in line:
                 project.kill("build")
     run = project.ended(process.returncode, log)
     assert run.failed() == ["build"], run.log

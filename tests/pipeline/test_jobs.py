@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from world import gitlab_ci_local
 
 from lab import Missing, install
@@ -24,6 +25,14 @@ def service(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
     commit_all(place, "Scaffold payments")
     git(place, "remote", "add", "origin", "https://gitlab.example.com/platform/payments.git")
     return place
+
+
+REQUEST = {
+    "CI_PIPELINE_SOURCE": "merge_request_event",
+    "CI_MERGE_REQUEST_IID": "12",
+    "CI_COMMIT_BRANCH": "",
+}
+OPEN = {"CI_OPEN_MERGE_REQUESTS": "acme/payments!12"}
 
 
 def jobs(service: Path, variables: dict[str, str]) -> dict[str, dict[str, str]]:
@@ -60,3 +69,75 @@ def test_a_schedule_updates_beside_its_rebuild(service: Path) -> None:
     assert found["template-update"]["needs"] == "[]"
     assert found["template-update"]["stage"] == "deploy"
     assert {"release-source", "promote"} <= found.keys()
+
+
+BUILT = {"resolve", "ci-image", "lint", "test", "verify", "build", "verify-image"}
+PUBLISHED = {"publish", "debug", "verify-debug", "promote"}
+
+
+def test_a_merge_request_builds_and_verifies_and_publishes_nothing(service: Path) -> None:
+    assert jobs(service, REQUEST).keys() == BUILT
+    assert jobs(service, {"CI_PIPELINE_SOURCE": "push"}).keys() == BUILT | PUBLISHED
+
+
+@pytest.mark.parametrize(
+    ("variables", "starts"),
+    [
+        ({"CI_PIPELINE_SOURCE": "push"}, True),
+        ({"CI_PIPELINE_SOURCE": "push", **OPEN}, False),
+        (REQUEST, True),
+        ({**REQUEST, **OPEN}, True),
+        # By hand and on a schedule the branch has its own.
+        ({"CI_PIPELINE_SOURCE": "web", **OPEN}, True),
+        ({**SCHEDULE, **OPEN}, True),
+        ({"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_TAG": "v1.4.2", "CI_COMMIT_BRANCH": ""}, True),
+        ({"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_TAG": "nightly", **OPEN}, False),
+    ],
+)
+def test_a_branch_with_an_open_request_starts_one_pipeline(
+    service: Path, tmp_path: Path, variables: dict[str, str], starts: bool
+) -> None:
+    """gitlab-ci-local starts every pipeline, so a job has the rules of `workflow`."""
+    place = tmp_path / "payments"
+    shutil.copytree(service / ".git", place / ".git")
+    pipeline = yaml.safe_load((service / "ci/gitlab/pipeline.yml").read_text(encoding="utf-8"))
+    rules = [
+        {key: rule[key] for key in ("if", "when") if key in rule}
+        for rule in pipeline["workflow"]["rules"]
+    ]
+    started = {"started": {"script": "true", "rules": rules}, "always": {"script": "true"}}
+    (place / ".gitlab-ci.yml").write_text(yaml.safe_dump(started))
+    assert ("started" in jobs(place, variables)) == starts
+
+
+WORKFLOWS = {
+    "against double pipelines": """
+workflow:
+  rules:
+    - if: $CI_PIPELINE_SOURCE == "merge_request_event"
+    - if: $CI_COMMIT_BRANCH && $CI_OPEN_MERGE_REQUESTS && $CI_PIPELINE_SOURCE == "push"
+      when: never
+    - if: $CI_COMMIT_BRANCH
+""",
+    # What GitLab's template Workflows/MergeRequest-Pipelines has.
+    "GitLab's own": """
+workflow:
+  rules:
+    - if: $CI_PIPELINE_SOURCE == "merge_request_event"
+    - if: $CI_COMMIT_TAG
+    - if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH
+""",
+}
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_teams_workflow_changes_neither_requests_nor_rebuilds(
+    service: Path, name: str, tmp_path: Path
+) -> None:
+    place = tmp_path / "payments"
+    shutil.copytree(service, place, symlinks=True)
+    with (place / ".gitlab-ci.yml").open("a") as file:
+        file.write(WORKFLOWS[name])
+    assert jobs(place, REQUEST).keys() == BUILT
+    scheduled = jobs(place, {**SCHEDULE, "CI_DEFAULT_BRANCH": "main", "CI_COMMIT_BRANCH": "main"})
+    assert scheduled.keys() == BUILT | PUBLISHED | {"release-source"}

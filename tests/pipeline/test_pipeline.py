@@ -48,6 +48,15 @@ def test_a_branch_gives_one_pair_and_no_version(project: Project, first: str) ->
     assert branch == {name, f"{name}-debug"}
 
 
+def test_a_merge_request_is_verified_and_nothing_is_published(project: Project, first: str) -> None:
+    before, published = project.tags(), project.manifests()
+    run = project.run(CI_PIPELINE_SOURCE="merge_request_event", CI_MERGE_REQUEST_IID="12")
+    assert run.code == 0, run.log
+    assert [job for job in JOBS if run.ran(job)] == list(JOBS[: JOBS.index("verify-image") + 1])
+    assert project.tags() == before
+    assert project.manifests() == published
+
+
 def test_the_twin_is_the_release_and_one_layer(
     place: World, project: Project, released: dict[str, str]
 ) -> None:
@@ -76,7 +85,8 @@ def test_a_schedule_rebuilds_the_newest_release_on_a_patched_base(
     project.commit("Work that nobody has released")
     before = project.tags()
     place.patch_base(RELEASE_BASE, "etc/patched", "a fix\n")
-    run = project.run(schedule=True)
+    # A project's variable of a name that the platform's YAML once had changes nothing.
+    run = project.run(schedule=True, SOURCE_DIR=".")
     assert run.code == 0, run.log
     assert "rebuilding v1.2.0" in run.log
     assert f"rebuild: the base {RELEASE_BASE} has changed from sha256:" in run.log

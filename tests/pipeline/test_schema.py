@@ -15,8 +15,8 @@ import yaml
 
 from rendering import ROOT, Render
 
-SCRIPTS = ROOT / "template" / "{{ gitlab }}" / "ci" / "gitlab"
-PIPELINE: dict[str, Any] = yaml.safe_load((SCRIPTS / "pipeline.yml").read_text(encoding="utf-8"))
+FILES = ROOT / "template" / "{{ gitlab }}" / "ci" / "gitlab"
+PIPELINE: dict[str, Any] = yaml.safe_load((FILES / "pipeline.yml").read_text(encoding="utf-8"))
 JOBS = {name: job for name, job in PIPELINE.items() if isinstance(job, dict) and "script" in job}
 
 
@@ -54,8 +54,10 @@ def test_what_a_job_leaves_behind_expires(job: str) -> None:
 
 @pytest.mark.parametrize("job", [name for name in JOBS if name != "promote"])
 def test_a_job_names_what_it_needs(job: str) -> None:
-    inherited = PIPELINE.get(JOBS[job]["extends"], {})
-    assert "needs" in JOBS[job] or "needs" in inherited or job == "release-source"
+    extends = JOBS[job]["extends"]
+    names = [extends] if isinstance(extends, str) else extends
+    inherited = [PIPELINE.get(name, {}) for name in names]
+    assert any("needs" in place for place in (JOBS[job], *inherited)) or job == "release-source"
 
 
 def test_only_promotion_cannot_be_interrupted_and_it_runs_alone() -> None:
@@ -98,8 +100,12 @@ def test_each_tool_is_pinned_once_by_version_and_digest() -> None:
     ]
     for name in names:
         assert re.fullmatch(r"[^:@]+:v\d+\.\d+\.\d+(-alpine)?@sha256:[0-9a-f]{64}", name), name
-        places = [path for path in SCRIPTS.rglob("*") if name.partition("@")[2] in path.read_text()]
-        assert places == [SCRIPTS / "pipeline.yml"]
+        places = [
+            path
+            for path in (ROOT / "template").rglob("*")
+            if path.is_file() and name.partition("@")[2].encode() in path.read_bytes()
+        ]
+        assert places == [FILES / "pipeline.yml"]
 
 
 def test_renovate_finds_the_pins() -> None:
@@ -110,7 +116,7 @@ def test_renovate_finds_the_pins() -> None:
     settings = json.loads(config.read_text(encoding="utf-8"))
     assert settings["enabledManagers"] == ["gitlabci"]
     [pattern] = settings["gitlabci"]["managerFilePatterns"]
-    path = (SCRIPTS / "pipeline.yml").relative_to(ROOT).as_posix()
+    path = (FILES / "pipeline.yml").relative_to(ROOT).as_posix()
     assert re.search(pattern.strip("/"), path)
     assert not re.search(pattern.strip("/"), "template/{{ gitlab }}/.gitlab-ci.yml.jinja")
 
@@ -119,7 +125,10 @@ def test_findings_of_the_repository_show_in_a_merge_request(scaffold: Render) ->
     """The report that the job verify leaves is a code-quality report of its findings."""
     job, service = JOBS["verify"], scaffold(ci="gitlab")
     (service / "Dockerfile").unlink()
-    environment = {**os.environ, "SOURCE_DIR": "."}
+    (service / ".pipeline").mkdir()
+    image = f"BUILDER_IMAGE=registry.example.com/payments/ci@sha256:{'0' * 64}\n"
+    (service / ".pipeline/ci-image.env").write_text(image)
+    environment = dict(os.environ)
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     script = "\n".join(job["after_script"])
     subprocess.run(["sh", "-c", script], cwd=service, env=environment, check=False)

@@ -4,14 +4,48 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "template" / "{{ gitlab }}" / "ci" / "gitlab"
+SCRIPTS = Path(__file__).resolve().parents[2] / "template" / "{{ pipeline }}" / "ci" / "pipeline"
 REPOSITORY = "registry.example.com/platform/payments"
 DIGEST = {name: f"sha256:{hashlib.sha256(name.encode()).hexdigest()}" for name in "abcdef"}
+REVISION = "0a1b2c3d" * 5
+# What GitLab says of a pipeline on the branch main, and of one for a tag.
+PIPELINE = {
+    "CI_PIPELINE_SOURCE": "push",
+    "CI_PIPELINE_IID": "7",
+    "CI_PIPELINE_CREATED_AT": "2026-03-20T09:30:00Z",
+    "CI_COMMIT_SHA": REVISION,
+    "CI_COMMIT_SHORT_SHA": REVISION[:8],
+    "CI_COMMIT_BRANCH": "main",
+    "CI_COMMIT_REF_SLUG": "main",
+}
+TAG = {"CI_COMMIT_BRANCH": "", "CI_COMMIT_TAG": "v1.4.2", "CI_COMMIT_REF_SLUG": "v1-4-2"}
+REQUEST = {
+    "CI_PIPELINE_SOURCE": "merge_request_event",
+    "CI_COMMIT_BRANCH": "",
+    "CI_COMMIT_REF_SLUG": "topic",
+    "CI_MERGE_REQUEST_IID": "12",
+    "CI_MERGE_REQUEST_PROJECT_ID": "1",
+    "CI_MERGE_REQUEST_SOURCE_PROJECT_ID": "1",
+}
+# What the job `resolve` notes for the tag.
+RESOLVED = {
+    "KIND": "release",
+    "SERVICE_VERSION": "1.4.2",
+    "SERVICE_REVISION": REVISION,
+    "SERVICE_CREATED": "2026-03-20T09:30:00Z",
+    "BUILD": "7",
+    "BASE_NAME": "gcr.io/distroless/static-debian13:nonroot",
+    "BASE_DIGEST": DIGEST["b"],
+    "CI_IMAGE_TAG": f"{REPOSITORY}/ci:{'e' * 40}",
+    "CI_IMAGE_DIGEST": "",
+}
 # A registry in a directory: tags/<tag> and manifests/<digest>. BROKEN makes a tag unmovable,
 # CORRUPT keeps something else than was pushed.
 CRANE = f"""#!/bin/sh
@@ -25,6 +59,10 @@ case $1 in
     if [ "$name" = --tarball ]; then echo "sha256:$(sha256sum <"$3" | cut -d ' ' -f 1)"; exit; fi
     case $name in
       {REPOSITORY}@*) [ -e "manifests/${{name#*@}}" ] || unknown; echo "${{name#*@}}" ;;
+      {REPOSITORY}/ci:*)
+        [ -z "${{DENIED:-}}" ] || {{ echo "Error: GET https://x: $DENIED" >&2; exit 1; }}
+        cat "tags/${{name##*:}}" 2>/dev/null || unknown
+        ;;
       {REPOSITORY}:*) cat "tags/${{name##*:}}" 2>/dev/null || unknown ;;
       *) cat "bases/$(echo "$name" | tr / _)" 2>/dev/null || unknown ;;
     esac
@@ -59,7 +97,7 @@ class Job:
             "config",
         ):
             (directory / name).mkdir(parents=True)
-        (directory / "ci" / "gitlab").symlink_to(SCRIPTS)
+        (directory / "ci" / "pipeline").symlink_to(SCRIPTS)
         (directory / "bin" / "crane").write_text(CRANE)
         (directory / "bin" / "crane").chmod(0o755)
         self.env = {
@@ -67,7 +105,7 @@ class Job:
             "DOCKER_CONFIG": str(directory / "config"),
             "IMAGE_REPOSITORY": REPOSITORY,
             "CI_IMAGE_REPOSITORY": f"{REPOSITORY}/ci",
-            "SOURCE_DIR": ".",
+            **PIPELINE,
         }
 
     def run(self, *command: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -76,8 +114,17 @@ class Job:
             check=False,
         )  # fmt: skip
 
-    def script(self, name: str, **env: str) -> subprocess.CompletedProcess[str]:
-        return self.run("sh", f"ci/gitlab/{name}", **env)
+    def script(self, name: str, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+        return self.run("sh", f"ci/pipeline/{name}", *words, **env)
+
+    def note(self, job: str, **values: str) -> None:
+        """Leave what a job before has noted."""
+        text = "".join(f"{name}={value}\n" for name, value in values.items())
+        (self.directory / ".pipeline" / f"{job}.env").write_text(text)
+
+    def noted(self, job: str) -> dict[str, str]:
+        text = (self.directory / ".pipeline" / f"{job}.env").read_text()
+        return dict(line.split("=", 1) for line in text.splitlines())
 
     def tags(self) -> dict[str, str]:
         return {path.name: path.read_text().strip() for path in (self.directory / "tags").iterdir()}
@@ -104,16 +151,12 @@ class Promotion:
         self.release = DIGEST["a"]
         self.debug = f"sha256:{hashlib.sha256(b'twin').hexdigest()}"
         (job.directory / "manifests" / self.release).write_text("release")
+        job.note("resolve", **RESOLVED)
+        job.note("publish", RELEASE_DIGEST=self.release)
+        job.note("verify-debug", DEBUG_SHA256=self.debug.removeprefix("sha256:"))
 
     def run(self, **env: str) -> subprocess.CompletedProcess[str]:
-        given = {
-            "KIND": "release",
-            "SERVICE_VERSION": "1.4.2",
-            "BUILD": "7",
-            "RELEASE_DIGEST": self.release,
-            "DEBUG_SHA256": self.debug.removeprefix("sha256:"),
-        }
-        return self.job.script("promote.sh", **{**given, **env})
+        return self.job.script("promote.sh", **{**TAG, **env})
 
     def pair(self, tag: str) -> dict[str, str]:
         return {tag: self.release, f"{tag}-debug": self.debug}
@@ -213,14 +256,17 @@ def test_an_unreachable_registry_is_not_an_empty_one(promotion: Promotion) -> No
 
 
 def test_another_twin_than_the_verified_one_is_refused(promotion: Promotion) -> None:
-    done = promotion.run(DEBUG_SHA256="0" * 64)
+    promotion.job.note("verify-debug", DEBUG_SHA256="0" * 64)
+    done = promotion.run()
     assert done.returncode == 1
     assert ".pipeline/debug.tar is not the file that was verified" in done.stderr
     assert promotion.job.tags() == {}
 
 
 def test_a_branch_gets_one_pair_that_stays(promotion: Promotion) -> None:
-    branch = {"KIND": "branch", "SERVICE_VERSION": "main-0a1b2c3d"}
+    version = {"KIND": "branch", "SERVICE_VERSION": "main-0a1b2c3d"}
+    promotion.job.note("resolve", **{**RESOLVED, **version})
+    branch = PIPELINE | {"CI_COMMIT_TAG": ""}
     assert promotion.run(**branch).returncode == 0
     assert promotion.job.tags() == promotion.pair("main-0a1b2c3d")
     other = {"main-0a1b2c3d": DIGEST["b"], "main-0a1b2c3d-debug": DIGEST["c"]}
@@ -234,10 +280,18 @@ def test_a_branch_gets_one_pair_that_stays(promotion: Promotion) -> None:
 # publish
 
 
-def test_publish_pushes_the_verified_file_by_digest(job: Job) -> None:
+def released(job: Job, noted: str = "") -> str:
+    """A release that was built, and verified or so it is said; its sum."""
     (job.directory / ".pipeline" / "release.tar").write_text("release")
     sum_ = hashlib.sha256(b"release").hexdigest()
-    done = job.script("publish.sh", RELEASE_SHA256=sum_)
+    job.note("resolve", **RESOLVED)
+    job.note("verify-release", RELEASE_SHA256=noted or sum_)
+    return sum_
+
+
+def test_publish_pushes_the_verified_file_by_digest(job: Job) -> None:
+    sum_ = released(job)
+    done = job.script("publish.sh", **TAG)
     assert done.returncode == 0, done.stderr
     assert (job.directory / ".pipeline" / "publish.env").read_text() == (
         f"RELEASE_DIGEST=sha256:{sum_}\n"
@@ -246,20 +300,110 @@ def test_publish_pushes_the_verified_file_by_digest(job: Job) -> None:
 
 
 def test_publish_refuses_another_file(job: Job) -> None:
-    (job.directory / ".pipeline" / "release.tar").write_text("release")
-    done = job.script("publish.sh", RELEASE_SHA256="0" * 64)
+    released(job, "0" * 64)
+    done = job.script("publish.sh", **TAG)
     assert done.returncode == 1
     assert "is not the file that was verified" in done.stderr
     assert not list((job.directory / "manifests").iterdir())
 
 
 def test_publish_compares_what_arrived(job: Job) -> None:
-    (job.directory / ".pipeline" / "release.tar").write_text("release")
-    sum_ = hashlib.sha256(b"release").hexdigest()
-    done = job.script("publish.sh", RELEASE_SHA256=sum_, CORRUPT="1")
+    sum_ = released(job)
+    done = job.script("publish.sh", **TAG, CORRUPT="1")
     assert done.returncode == 1
     assert f"want sha256:{sum_}, the digest of .pipeline/release.tar" in done.stderr
     assert not (job.directory / ".pipeline" / "publish.env").exists()
+
+
+def test_promotion_is_told_by_files_and_not_by_variables(promotion: Promotion) -> None:
+    """A project's variable of the same name hides what a job reports."""
+    others = {
+        "KIND": "branch", "SERVICE_VERSION": "9.9.9", "BUILD": "99", "RELEASE_DIGEST": DIGEST["c"],
+    }  # fmt: skip
+    assert promotion.run(**others).returncode == 0
+    assert promotion.job.tags() == {**promotion.pair("1.4.2-b7"), **promotion.pair("1.4.2")}
+
+
+# What is no value of its name.
+FAULTS = {
+    "KIND": "nightly",
+    "SERVICE_VERSION": "1.4.2;touch x",
+    "SERVICE_REVISION": "main",
+    "SERVICE_CREATED": "today",
+    "BUILD": "-1",
+    "BASE_NAME": "$(touch x)",
+    "BASE_DIGEST": "sha256:beef",
+    "CI_IMAGE_TAG": f"{REPOSITORY}/ci:latest",
+    "CI_IMAGE_DIGEST": "none",
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_what_resolve_noted_is_checked(promotion: Promotion, name: str) -> None:
+    promotion.job.note("resolve", **{**RESOLVED, name: FAULTS[name]})
+    done = promotion.run()
+    assert done.returncode == 1
+    assert f'error: {name} is "{FAULTS[name]}", which is none: .pipeline/resolve.env' in done.stderr
+    assert promotion.job.tags() == {}
+
+
+@pytest.mark.parametrize(
+    ("before", "note"),
+    [
+        ("publish", {"RELEASE_DIGEST": "sha256:0"}),
+        ("publish", {}),
+        ("verify-debug", {"DEBUG_SHA256": f"{'0' * 64}\nDEBUG_SHA256={'1' * 64}"}),
+    ],
+)
+def test_what_the_jobs_noted_is_checked(
+    promotion: Promotion, before: str, note: dict[str, str]
+) -> None:
+    promotion.job.note(before, **note)
+    done = promotion.run()
+    assert done.returncode == 1
+    assert f".pipeline/{before}.env, from the job {before}" in done.stderr
+    assert promotion.job.tags() == {}
+
+
+def test_a_note_that_is_missing_is_said(promotion: Promotion) -> None:
+    (promotion.job.directory / ".pipeline/publish.env").unlink()
+    done = promotion.run(RELEASE_DIGEST=promotion.release)
+    assert done.returncode == 1
+    assert "error: .pipeline/publish.env is missing, which the job publish leaves" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"CI_COMMIT_TAG": "v1.4.3"},
+        {"CI_COMMIT_SHA": "f" * 40},
+        PIPELINE | {"CI_COMMIT_TAG": ""},
+        REQUEST | {"CI_COMMIT_TAG": "", "CI_MERGE_REQUEST_IID": ""},
+    ],
+)
+def test_another_pipelines_version_is_not_promoted(
+    promotion: Promotion, env: dict[str, str]
+) -> None:
+    done = promotion.run(**env)
+    assert done.returncode == 1
+    assert ".pipeline/resolve.env is about release 1.4.2, and this pipeline is not" in done.stderr
+    assert promotion.job.tags() == {}
+
+
+# merge requests
+
+
+@pytest.mark.parametrize("script", ["publish.sh", "promote.sh"])
+def test_a_merge_request_publishes_nothing(promotion: Promotion, script: str) -> None:
+    """Whatever the YAML says."""
+    released(promotion.job)
+    version = {"KIND": "request", "SERVICE_VERSION": "topic-0a1b2c3d"}
+    promotion.job.note("resolve", **{**RESOLVED, **version})
+    for env in (REQUEST, REQUEST | {"CI_PIPELINE_SOURCE": "parent_pipeline"}):
+        done = promotion.job.script(script, **env)
+        assert done.returncode == 1
+        assert "error: the pipeline of a merge request publishes nothing" in done.stderr
+    assert not (promotion.job.directory / "calls").exists()
 
 
 # credentials
@@ -278,7 +422,7 @@ GITLABS = {"CI_REGISTRY_USER": "u", "CI_REGISTRY_PASSWORD": "p"}
     ],
 )  # fmt: skip
 def test_login(job: Job, given: dict[str, str], want: str) -> None:
-    done = job.run("sh", "-c", ". ci/gitlab/common.sh; login", **given)
+    done = job.run("sh", "-c", ". ci/pipeline/common.sh; login", **given)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     config = job.directory / "config" / "config.json"
@@ -292,13 +436,13 @@ def test_login_elsewhere_does_not_use_gitlabs_credentials(job: Job) -> None:
         "CI_REGISTRY_USER": "u",
         "CI_REGISTRY_PASSWORD": "p",
     }
-    done = job.run("sh", "-c", ". ci/gitlab/common.sh; login", **given)
+    done = job.run("sh", "-c", ". ci/pipeline/common.sh; login", **given)
     assert "no credentials for registry.example.com" in done.stdout
     assert not (job.directory / "config" / "config.json").exists()
 
 
 def test_login_wants_both(job: Job) -> None:
-    done = job.run("sh", "-c", ". ci/gitlab/common.sh; login", REGISTRY_USER="u")
+    done = job.run("sh", "-c", ". ci/pipeline/common.sh; login", REGISTRY_USER="u")
     assert done.returncode == 1
     assert "REGISTRY_USER and REGISTRY_PASSWORD" in done.stderr
 
@@ -340,21 +484,13 @@ def source(job: Job) -> Job:
         ("gcr.io/distroless/static-debian13:debug-nonroot", "c"),
     ):
         (job.directory / "bases" / name.replace("/", "_")).write_text(DIGEST[digest] + "\n")
-    job.env |= {
-        "CI_COMMIT_SHA": "0a1b2c3d" * 5,
-        "CI_COMMIT_SHORT_SHA": "0a1b2c3d",
-        "CI_COMMIT_REF_SLUG": "main",
-        "CI_PIPELINE_IID": "7",
-        "CI_PIPELINE_CREATED_AT": "2026-03-20T09:30:00Z",
-    }
     return job
 
 
 def resolved(job: Job, **env: str) -> dict[str, str]:
     done = job.script("resolve.sh", **env)
     assert done.returncode == 0, done.stderr
-    lines = (job.directory / ".pipeline" / "resolve.env").read_text().splitlines()
-    return dict(line.split("=", 1) for line in lines)
+    return job.noted("resolve")
 
 
 def test_resolve_finds_every_base_once(source: Job) -> None:
@@ -449,8 +585,8 @@ def test_a_tag_that_is_no_version_is_refused(source: Job, tag: str) -> None:
 
 def test_images_that_are_named_literally_are_pinned(source: Job) -> None:
     resolved(source)
-    pin = ["awk", "-v", "mode=pin", "-v", "bases=.pipeline/bases", "-f", "ci/gitlab/dockerfile.awk"]
-    done = source.run(*pin, "image/Dockerfile")
+    pin = ["-v", "mode=pin", "-v", "bases=.pipeline/bases", "-f", "ci/pipeline/dockerfile.awk"]
+    done = source.run("awk", *pin, "image/Dockerfile")
     name = "gcr.io/distroless/static-debian13:debug-nonroot"
     assert done.stdout == DOCKERFILE.replace(name, f"{name}@{DIGEST['c']}")
 
@@ -492,15 +628,140 @@ def debian(job: Job, digest: str, **versions: str) -> None:
         (status / name).write_text(f"Package: {name}\nArchitecture: all\nVersion: {version}\n\n")
 
 
+def scheduled(job: Job) -> None:
+    """The files of the release v1.4.2, as the job `release-source` leaves them."""
+    release = job.directory / ".pipeline" / "source"
+    for name in ("image", "ci/image", "tools"):
+        shutil.copytree(job.directory / name, release / name)
+    for name in ("go.mod", "go.sum"):
+        shutil.copy(job.directory / name, release)
+    sum_ = job.run("sh", "-c", ". ci/pipeline/common.sh; tree_sum .pipeline/source").stdout.strip()
+    job.note("release-source", RELEASE_TAG="v1.4.2", RELEASE_REVISION="a" * 40, SOURCE_SHA256=sum_)
+
+
 def rebuild(job: Job, old: str) -> str:
     """What `resolve` says of the base in a scheduled pipeline, with what was published on `old`."""
     label = f'"org.opencontainers.image.base.digest":"{old}"'
     (job.directory / "config.json").write_text(f'{{"config":{{"Labels":{{{label}}}}}}}\n')
-    done = job.script(
-        "resolve.sh", CI_PIPELINE_SOURCE="schedule", RELEASE_TAG="v1.4.2", RELEASE_REVISION="a" * 40
-    )
+    scheduled(job)
+    done = job.script("resolve.sh", CI_PIPELINE_SOURCE="schedule")
     assert done.returncode == 0, done.stderr
     return "".join(line for line in done.stdout.splitlines(True) if line.startswith("rebuild: "))
+
+
+def test_a_rebuild_is_of_the_releases_files_whatever_the_yaml_says(source: Job) -> None:
+    """A team's `workflow` takes a variable of the platform's away, or a project has one."""
+    scheduled(source)
+    schedule = {"CI_PIPELINE_SOURCE": "schedule"}
+    expected = resolved(source, **schedule)
+    assert expected["SERVICE_VERSION"] == "1.4.2"
+    assert expected["SERVICE_REVISION"] == "a" * 40
+    assert expected["SOURCE_DIR"] == ".pipeline/source"
+    (source.directory / "go.mod").write_text("the branch has gone on")
+    others = {"SOURCE_DIR": ".", "RELEASE_TAG": "v9.9.9", "RELEASE_REVISION": "b" * 40}
+    assert resolved(source, **schedule, **others) == expected
+
+
+def without_a_note(directory: Path) -> None:
+    (directory / ".pipeline/release-source.env").unlink()
+
+
+def without_files(directory: Path) -> None:
+    shutil.rmtree(directory / ".pipeline/source")
+
+
+def with_other_files(directory: Path) -> None:
+    """As a cache or another job's artifact may bring them."""
+    shutil.copy(directory / "main.go", directory / ".pipeline/source/main.go")
+
+
+def with_an_edit(directory: Path) -> None:
+    (directory / ".pipeline/source/go.sum").write_text("x")
+
+
+@pytest.mark.parametrize("spoil", [without_a_note, without_files, with_other_files, with_an_edit])
+@pytest.mark.parametrize("script", ["resolve.sh", "build.sh ci", "verify.sh release", "source.sh"])
+def test_a_schedule_without_the_releases_own_files_is_refused(
+    source: Job, script: str, spoil: Callable[[Path], None]
+) -> None:
+    scheduled(source)
+    source.note("resolve", **{**RESOLVED, "SERVICE_REVISION": "a" * 40})
+    source.note("ci-image", BUILDER_IMAGE=f"{REPOSITORY}/ci@{DIGEST['d']}")
+    spoil(source.directory)
+    done = source.script(*script.split(), CI_PIPELINE_SOURCE="schedule")
+    assert done.returncode == 1
+    assert "start a new pipeline" in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_job_asks_where_the_files_are(source: Job) -> None:
+    image = f"{REPOSITORY}/ci@{DIGEST['d']}"
+    source.note("ci-image", BUILDER_IMAGE=image)
+    assert source.script("source.sh", BUILDER_IMAGE=image).stdout == ".\n"
+    scheduled(source)
+    done = source.script("source.sh", CI_PIPELINE_SOURCE="schedule")
+    assert done.stdout == ".pipeline/source\n"
+
+
+def test_a_job_in_another_image_than_the_ci_image_is_refused(source: Job) -> None:
+    source.note("ci-image", BUILDER_IMAGE=f"{REPOSITORY}/ci@{DIGEST['d']}")
+    done = source.script("source.sh", BUILDER_IMAGE="docker.io/library/golang:1")
+    assert done.returncode == 1
+    assert "error: this job runs in docker.io/library/golang:1, and the CI image is" in done.stderr
+
+
+def test_a_merge_request_is_built_under_its_branchs_name(source: Job) -> None:
+    values = resolved(source, **REQUEST)
+    assert (values["KIND"], values["SERVICE_VERSION"]) == ("request", "topic-0a1b2c3d")
+    assert values["CI_IMAGE_TAG"].startswith(f"{REPOSITORY}/ci:")
+
+
+FORK = REQUEST | {
+    "CI_MERGE_REQUEST_SOURCE_PROJECT_ID": "2",
+    "CI_REGISTRY_IMAGE": "gitlab.example.com:5050/ada/payments",
+}
+
+
+def test_a_fork_takes_the_ci_image_where_it_can_read_it(source: Job) -> None:
+    wanted = resolved(source)["CI_IMAGE_TAG"]
+    source.tag(**{wanted.rpartition(":")[2]: DIGEST["d"]})
+    values = resolved(source, **FORK)
+    assert (values["CI_IMAGE_TAG"], values["CI_IMAGE_DIGEST"]) == (wanted, DIGEST["d"])
+
+
+@pytest.mark.parametrize("denied", ["", "UNAUTHORIZED: authentication required", "DENIED: denied"])
+def test_a_fork_builds_the_ci_image_into_its_own_registry(source: Job, denied: str) -> None:
+    values = resolved(source, **FORK, DENIED=denied)
+    repository, _, name = values["CI_IMAGE_TAG"].rpartition(":")
+    assert repository == "gitlab.example.com:5050/ada/payments/ci"
+    assert name == resolved(source)["CI_IMAGE_TAG"].rpartition(":")[2]
+    assert values["CI_IMAGE_DIGEST"] == ""
+
+
+def test_a_fork_without_a_registry_is_told(source: Job) -> None:
+    done = source.script("resolve.sh", **FORK | {"CI_REGISTRY_IMAGE": ""})
+    assert done.returncode == 1
+    assert "turn on its container registry" in done.stderr
+
+
+def test_only_a_fork_goes_elsewhere_where_it_is_denied(source: Job) -> None:
+    for env in ({}, REQUEST):
+        done = source.script("resolve.sh", **env, DENIED="DENIED: requested access is denied")
+        assert done.returncode == 1
+        assert "error: cannot ask for" in done.stderr
+    done = source.script("resolve.sh", **FORK, DOWN="1")
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize(
+    "repository",
+    ["https://registry.example.com/x", "registry.example.com", "r/X", "r.io/x:1", "r/x y"],
+)
+@pytest.mark.parametrize("name", ["IMAGE_REPOSITORY", "CI_IMAGE_REPOSITORY"])
+def test_a_repository_that_is_none_is_refused(source: Job, name: str, repository: str) -> None:
+    done = source.script("resolve.sh", **{name: repository})
+    assert done.returncode == 1
+    assert f'error: {name} is "{repository}", which is none: want a registry' in done.stderr
 
 
 def test_a_rebuild_says_what_changed_in_the_base(source: Job) -> None:
@@ -545,10 +806,45 @@ def test_a_schedule_takes_the_newest_release(history: Job) -> None:
     assert done.returncode == 0, done.stderr
     assert (history.directory / ".pipeline" / "source" / "file").read_text() == "v1.10.0"
     commit = history.run("git", "rev-parse", "v1.10.0^{commit}").stdout.strip()
-    assert (history.directory / ".pipeline" / "release-source.env").read_text() == (
-        f"RELEASE_TAG=v1.10.0\nRELEASE_REVISION={commit}\n"
-    )
+    noted = history.noted("release-source")
+    assert (noted["RELEASE_TAG"], noted["RELEASE_REVISION"]) == ("v1.10.0", commit)
     assert history.run("git", "status", "--porcelain", "file").stdout == ""
+
+
+def test_a_shallow_clone_has_no_newest_release(history: Job, tmp_path: Path) -> None:
+    """A variable GIT_DEPTH of the project hides the job's, and the newest tag may be missing."""
+    clone = Job(tmp_path / "clone")
+    clone.run("git", "init", "--quiet")
+    origin = f"file://{history.directory}"
+    clone.run("git", "fetch", "--quiet", "--depth=1", origin, "refs/tags/1.9.0:refs/tags/1.9.0")
+    done = clone.script("release-source.sh", GIT_DEPTH="1")
+    assert done.returncode == 1
+    assert "error: the clone is shallow" in done.stderr
+    assert 'GIT_DEPTH is "1"' in done.stderr
+
+
+def test_names_of_every_kind_are_in_the_sum(history: Job) -> None:
+    """The sum is the same under any locale, and a file that changes changes it."""
+    source = history.directory / "tree"
+    source.mkdir()
+    for name in ("a b", "größe", "back\\slash", "new\nline", "-n", "plain"):
+        (source / name).write_text(name)
+    (source / "link").symlink_to("plain")
+    (source / "dangling").symlink_to("nowhere at all")
+    command = ("sh", "-c", ". ci/pipeline/common.sh; tree_sum tree")
+    sums = {history.run(*command, LC_ALL=locale).stdout for locale in ("C", "C.UTF-8", "")}
+    busybox = shutil.which("busybox")
+    if busybox:
+        sums.add(history.run(busybox, *command).stdout)
+    assert len(sums) == 1
+    for edit in (
+        lambda: (source / "a b").write_text("x"),
+        lambda: (source / "-n").unlink(),
+        lambda: ((source / "link").unlink(), (source / "link").symlink_to("a b")),
+    ):
+        edit()
+        sums.add(history.run(*command).stdout)
+    assert len(sums) == 4
 
 
 def test_a_schedule_without_a_release_says_so(job: Job) -> None:
@@ -574,7 +870,7 @@ def laptop(job: Job) -> Job:
 
 def test_make_ci_runs_gitlab_ci_local(laptop: Job) -> None:
     done = laptop.run(
-        "sh", "ci/gitlab/local.sh", "lint", IMAGE_REPOSITORY="localhost:5000/payments"
+        "sh", "ci/pipeline/local.sh", "lint", IMAGE_REPOSITORY="localhost:5000/payments"
     )
     assert done.returncode == 0, done.stderr
     assert (laptop.directory / "arguments").read_text().split() == [
@@ -592,6 +888,6 @@ def test_make_ci_runs_gitlab_ci_local(laptop: Job) -> None:
     ],
 )
 def test_make_ci_says_what_is_missing(laptop: Job, env: dict[str, str], message: str) -> None:
-    done = laptop.run("sh", "ci/gitlab/local.sh", **env)
+    done = laptop.run("sh", "ci/pipeline/local.sh", **env)
     assert done.returncode != 0
     assert message in done.stderr

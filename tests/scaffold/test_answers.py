@@ -367,7 +367,7 @@ def test_a_pipelines_variables_are_never_run(
     service = tmp_path / "service"
     run_copy(str(template_repository), service, data={"ci": "gitlab"}, defaults=True, quiet=True,
              vcs_ref="HEAD")  # fmt: skip
-    text = "".join(path.read_text("utf-8") for path in sorted(service.glob("ci/gitlab/*.*")))
+    text = "".join(path.read_text("utf-8") for path in sorted(service.glob("ci/pipeline/*.*")))
     names = set(re.findall(r"\b(?:CI_[A-Z_]+|[A-Z]+_(?:REPOSITORY|TAG|REVISION|USER))\b", text))
     assert {"CI_COMMIT_SHA", "CI_COMMIT_TAG", "IMAGE_REPOSITORY"} <= names
     for injection in INJECTIONS:
@@ -379,7 +379,7 @@ def test_a_pipelines_variables_are_never_run(
     ("path", "text", "variables"),
     [
         ("Makefile", f"X := {INJECTIONS[5]}\nhelp:\n\t@:\n", {}),
-        ("ci/gitlab/build.sh", 'eval "echo $CI_COMMIT_TAG"\n', {"CI_COMMIT_TAG": INJECTIONS[0]}),
+        ("ci/pipeline/build.sh", 'eval "echo $CI_COMMIT_TAG"\n', {"CI_COMMIT_TAG": INJECTIONS[0]}),
     ],
 )
 def test_a_canary_can_sing(

@@ -23,7 +23,7 @@ def test_a_fresh_service_has_no_finding(name: str, render: Render) -> None:
     assert json.loads(result.stdout)["findings"] == []
 
 
-@pytest.mark.parametrize("path", ["ci/engine.sh", "ci/gitlab/promote.sh"])
+@pytest.mark.parametrize("path", ["ci/engine.sh", "ci/pipeline/promote.sh"])
 def test_an_edited_platform_file_is_a_finding(path: str, scaffold: Render) -> None:
     service = scaffold()
     with (service / path).open("a") as file:
@@ -37,8 +37,10 @@ def test_an_edited_platform_file_is_a_finding(path: str, scaffold: Render) -> No
 def test_a_pipeline_that_was_deleted_is_a_finding(scaffold: Render) -> None:
     service = scaffold()
     shutil.rmtree(service / "ci/gitlab")
+    shutil.rmtree(service / "ci/pipeline")
     (service / ".gitlab-ci.yml").unlink()
     result = subprocess.run(["make", "verify"], cwd=service, capture_output=True, text=True)
     assert result.returncode != 0
     assert "PLT-001" in result.stdout
-    assert "ci/gitlab/platform.lock" in result.stdout
+    for folder in ("ci/gitlab", "ci/pipeline"):
+        assert f"{folder}/platform.lock" in result.stdout

@@ -143,7 +143,7 @@ def test_an_existing_file_is_kept_unless_the_person_agrees(
 def test_help_fits_the_terminal() -> None:
     config = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
     for name, question in config.items():
-        if name.startswith("_") or question.get("when") is False:
+        if name.startswith("_") or question.get("when") is False or question.get("ask") is False:
             continue
         for language in config["language"]["choices"].values():
             text = Environment().from_string(question["help"]).render(language=language)
@@ -166,7 +166,7 @@ def test_an_example_of_a_right_answer_fits_the_terminal() -> None:
     """A refusal is one line, cut off where the terminal ends; the example comes before that."""
     config = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
     for name, question in config.items():
-        if name.startswith("_") or question.get("when") is False:
+        if name.startswith("_") or question.get("when") is False or question.get("ask") is False:
             continue
         for example in re.findall(r"Example: .*?[.](?= )", question.get("validator", "")):
             assert len(f"Validation error for question '{name}': {example}") <= COLUMNS, example

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,8 @@ import yaml
 
 from rendering import ROOT, Render, copy_template, git, rendered_files
 
-LOCKS = ("ci/platform.lock", "ci/gitlab/platform.lock")
+LOCKS = ("ci/platform.lock", "ci/pipeline/platform.lock", "ci/gitlab/platform.lock")
+LANGUAGES = ("go", "rust", "java", "python", "node")
 LOCK = [sys.executable, str(ROOT / "scripts/lock.py")]
 
 
@@ -23,7 +25,12 @@ def test_lock_is_current() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["template/ci/engine.sh", "template/{{ gitlab }}/ci/gitlab/pipeline.yml"]
+    "path",
+    [
+        "template/ci/engine.sh",
+        "template/{{ gitlab }}/ci/gitlab/pipeline.yml",
+        "template/{{ pipeline }}/ci/pipeline/build.sh",
+    ],
 )
 def test_an_edit_makes_it_stale(path: str, tmp_path: Path) -> None:
     template = copy_template(tmp_path / "template")
@@ -54,11 +61,33 @@ def test_sha256sum_reads_it(lock: str, render: Render) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_lock_of_a_language_is_in_its_folder(language: str, tmp_path: Path) -> None:
+    """A language whose folder is not there has no lock."""
+    template = copy_template(tmp_path / "template")
+    shutil.copy2(ROOT / "ownership.yml", template)
+    git(template, "init", "--quiet")
+    ownership = yaml.safe_load((ROOT / "ownership.yml").read_text(encoding="utf-8"))
+    [folder] = ownership["platform"][language]
+    place = template / "template" / f"{{{{ {language} }}}}" / folder.strip("/")
+    shutil.rmtree(place, ignore_errors=True)
+    subprocess.run([*LOCK, "--root", str(template)], check=True)
+    assert not place.exists()
+    place.mkdir(parents=True)
+    (place / "drain").write_text("text\n")
+    assert subprocess.run([*LOCK, "--check", "--root", str(template)]).returncode == 1
+    subprocess.run([*LOCK, "--root", str(template)], check=True)
+    [line] = (place / "platform.lock").read_text(encoding="utf-8").splitlines()
+    assert line.split("  ") == [hashlib.sha256(b"text\n").hexdigest(), f"{folder[1:]}drain"]
+
+
 def test_every_platform_file_is_in_one_lock(render: Render) -> None:
     service = render()
+    locks = {path.as_posix() for path in rendered_files(service) if path.name == "platform.lock"}
+    assert locks >= set(LOCKS)
     named = [
         line.split("  ", 1)[1]
-        for lock in LOCKS
+        for lock in locks
         for line in (service / lock).read_text(encoding="utf-8").splitlines()
     ]
     ownership = yaml.safe_load((ROOT / "ownership.yml").read_text(encoding="utf-8"))
@@ -66,7 +95,7 @@ def test_every_platform_file_is_in_one_lock(render: Render) -> None:
         [pattern for patterns in ownership["platform"].values() for pattern in patterns]
     )
     owned = {path.as_posix() for path in rendered_files(service) if spec.match_file(path)}
-    assert sorted(named) == sorted(owned - set(LOCKS))
+    assert sorted(named) == sorted(owned - locks)
 
 
 def test_a_service_without_a_pipeline_has_one_lock(render: Render) -> None:

@@ -15,7 +15,7 @@ from toolchains import run, tail
 
 VERBS = {
     "help", "fetch", "lint", "test", "build", "run", "image", "debug-image", "shell", "verify",
-    "update", "update-check", "restore", "clean",
+    "update", "update-check", "restore", "openapi", "clean",
 }  # fmt: skip
 PIPELINE_VERBS = {"gitlab": {"ci"}, "none": set()}
 # Maven has no lock file of its own, and so no command that writes one.

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import keyword
 import re
-import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +25,8 @@ COMPUTED = {
     for name, body in CONFIG.items()
     if not name.startswith("_") and body.get("when") is False
 }
+# What few services change is stored, validated and kept, but not asked.
+UNASKED = {name for name, body in QUESTIONS.items() if body.get("ask") is False}
 
 
 def copy(template: Path, destination: Path, **answers: Any) -> None:
@@ -38,7 +36,7 @@ def copy(template: Path, destination: Path, **answers: Any) -> None:
 
 
 def test_at_most_eight_questions_with_a_default_each() -> None:
-    assert len(QUESTIONS) <= 8
+    assert len(QUESTIONS.keys() - UNASKED) <= 8
     assert [name for name, body in QUESTIONS.items() if "default" not in body] == []
 
 
@@ -173,81 +171,121 @@ def test_every_computed_answer_is_guarded() -> None:
         ("3scale", "go", "svc-3scale", "Svc3scale"),
         ("testdata", "go", "svc-testdata", "SvcTestdata"),
         ("v2", "go", "svc-v2", "SvcV2"),
-        ("async", "rust", "svc-async", "SvcAsync"),
-        ("hyper", "rust", "svc-hyper", "SvcHyper"),
-        ("env", "rust", "svc-env", "SvcEnv"),
-        ("a--b", "rust", "a-b", "AB"),
         ("order-book", "java", "orderbook", "OrderBook"),
         ("package", "java", "svcpackage", "SvcPackage"),
         ("spring-boot", "java", "svcspringboot", "SvcSpringBoot"),
         ("sw-itch", "java", "svcswitch", "SvcSwItch"),
-        ("order-book", "python", "order_book", "OrderBook"),
-        ("class", "python", "svc_class", "SvcClass"),
-        ("fastapi", "python", "svc_fastapi", "SvcFastapi"),
-        ("prometheus--client", "python", "svc_prometheus__client", "SvcPrometheusClient"),
-        ("fastify", "node", "svc-fastify", "SvcFastify"),
+        ("payments", "rust", "payments-app", "PaymentsApp"),
+        ("payments-app", "rust", "payments-app", "PaymentsApp"),
+        ("hyper", "rust", "hyper-app", "HyperApp"),
+        ("a--b", "rust", "a-b-app", "ABApp"),
+        ("order-book", "python", "order_book_app", "OrderBookApp"),
+        ("class", "python", "class_app", "ClassApp"),
+        ("3scale", "python", "svc_3scale_app", "Svc3scaleApp"),
+        ("fastify", "node", "fastify-app", "FastifyApp"),
+        ("app", "node", "app-app", "AppApp"),
     ],
 )
 def test_names_are_safe_in_their_language(
     service_name: str, language: str, package: str, class_name: str
 ) -> None:
-    names = names_module()
+    names = names_module(platform_code=True)
     assert names.package_name(service_name, language) == package
     assert names.class_name(service_name, language) == class_name
 
 
-def names_module() -> Any:
+# What 0.1.0 and 0.2.0 called these; the source of their services is called so for ever.
+@pytest.mark.parametrize(
+    ("service_name", "language", "package"),
+    [
+        ("payments", "rust", "payments"),
+        ("async", "rust", "svc-async"),
+        ("axum", "rust", "svc-axum"),
+        ("http", "rust", "svc-http"),
+        ("a--b", "rust", "a-b"),
+        ("payments", "python", "payments"),
+        ("dotenv", "python", "svc_dotenv"),
+        ("http", "python", "svc_http"),
+        ("3scale", "python", "svc_3scale"),
+        ("prometheus--client", "python", "svc_prometheus__client"),
+        ("fastify", "node", "svc-fastify"),
+        ("payments", "node", "payments"),
+        ("testdata", "go", "svc-testdata"),
+        ("package", "java", "svcpackage"),
+    ],
+)
+def test_names_of_older_services_stay(service_name: str, language: str, package: str) -> None:
+    names = names_module(platform_code=False)
+    assert names.package_name(service_name, language) == package
+
+
+def names_module(platform_code: bool) -> Any:
     from jinja2 import FileSystemLoader, StrictUndefined
     from jinja2.sandbox import SandboxedEnvironment
     from jinja2_ansible_filters.core_filters import regex_replace, regex_search
 
     environment = SandboxedEnvironment(loader=FileSystemLoader(ROOT), undefined=StrictUndefined)
     environment.filters |= {"regex_search": regex_search, "regex_replace": regex_replace}
+    environment.globals["platform_code"] = platform_code
     return environment.get_template("partials/names.jinja").module
 
 
-def reserved(language: str) -> set[str]:
-    return set(names_module().reserved[language].split())
-
-
-def test_every_locked_crate_is_reserved() -> None:
-    """A service with the name of a dependency's crate would not be found in the lock file."""
-    crates = re.findall(r'^name = "([^"]+)"', (ROOT / "partials/rust/Cargo.lock").read_text(), re.M)
-    assert {name.replace("_", "-") for name in crates} <= reserved("rust")
-
-
-def test_every_rust_module_is_reserved() -> None:
-    """`use server::server;` would make every later `server::` ambiguous."""
-    sources = (ROOT / "template" / "{{ rust }}" / "src").iterdir()
-    modules = {source.name.partition(".")[0].replace("_", "-") for source in sources}
-    assert modules - {"lib", "main"} <= reserved("rust")
+def test_no_library_is_called_as_a_service(render: Render) -> None:
+    """The form of a package's name is no dependency's, so that no new one can take it."""
+    locks = {
+        "rust": ("Cargo.lock", r'^name = "([^"]+)"'),
+        "python": ("uv.lock", r'^name = "([^"]+)"'),
+        "node": ("package-lock.json", r'"node_modules/([^"]+)": '),
+    }
+    for language, (lock, pattern) in locks.items():
+        text = (render(language=language) / lock).read_text(encoding="utf-8")
+        names = set(re.findall(pattern, text, re.MULTILINE))
+        assert len(names) > 10
+        assert {name for name in names if name.endswith(("-app", "_app"))} <= {"payments-app"}
 
 
 def test_no_go_service_has_the_path_of_a_dependency() -> None:
     required = re.findall(
         r"^\t(\S+) v", (ROOT / "template" / "{{ go }}" / "go.mod.jinja").read_text(), re.M
     )
-    taken = [path for path in required if names_module().is_foreign_go_path(path)]
+    names = names_module(platform_code=True)
+    taken = [path for path in required if names.is_foreign_go_path(path)]
     assert taken == required != []
 
 
-def test_every_python_module_is_reserved(render: Render) -> None:
-    """A package with the name of a module would be imported instead of it, or be no name at all."""
-    lock = tomllib.loads((render(language="python") / "uv.lock").read_text(encoding="utf-8"))
-    locked = {package["name"] for package in lock["package"]} - {"payments"}
-    # The modules of the Python that runs this, but for those that 3.13 has not on Linux.
-    gone = {"crypt", "distutils", "imp", "msvcrt", "nis", "smtpd"}
-    modules = {
-        name.replace("_", "-").lower()
-        for name in sys.stdlib_module_names - gone
-        if not name.startswith("_")
-    }
-    words = {*keyword.kwlist, *keyword.softkwlist} - {"None", "True", "False", "_"}
-    assert locked | modules | words <= reserved("python")
+# Answers that are not asked.
 
 
-def test_every_node_dependency_is_reserved(render: Render) -> None:
-    """npm installs no package that has the name of the one that asks for it."""
-    package = json.loads((render(language="node") / "package.json").read_text(encoding="utf-8"))
-    names = {*package["dependencies"], *package["devDependencies"]}
-    assert {name for name in names if not name.startswith("@")} <= reserved("node")
+def test_a_new_service_has_the_platforms_code(template_repository: Path, tmp_path: Path) -> None:
+    for number, answers in enumerate([{}, {"service_name": "orders"}]):
+        service = tmp_path / str(number)
+        copy(template_repository, service, **answers)
+        recorded = yaml.safe_load((service / ".copier-answers.yml").read_text())
+        assert recorded["platform_code"] is True
+        assert recorded["tracing"] is False
+        assert "aot_cache" not in recorded
+
+
+@pytest.mark.parametrize(("name", "language"), [("tracing", "go"), ("aot_cache", "java")])
+def test_an_answer_needs_the_platforms_code(
+    name: str, language: str, template_repository: Path, tmp_path: Path
+) -> None:
+    answers: dict[str, Any] = {"language": language, name: True}
+    with pytest.raises(ValueError, match=rf"'{name}'.*(?s:.*)before 0.3.0"):
+        copy(template_repository, tmp_path / "refused", platform_code=False, **answers)
+    copy(template_repository, tmp_path / "service", **answers)
+    assert yaml.safe_load((tmp_path / "service/.copier-answers.yml").read_text())[name] is True
+
+
+@pytest.mark.parametrize("language", sorted(QUESTIONS["language"]["choices"].values()))
+def test_a_team_that_has_its_own_code_is_given_none(
+    language: str, template_repository: Path, tmp_path: Path
+) -> None:
+    """What is seeded or in the platform's folder is not written beside a team's own code."""
+    copy(template_repository, tmp_path / "service", language=language, platform_code=False)
+    found = {path.name for path in (tmp_path / "service").iterdir()}
+    assert not found & {
+        "cmd", "internal", "src", "test", "tests", "go.mod", "Cargo.toml", "pom.xml",
+        "pyproject.toml", "package.json", "openapi.json",
+    }  # fmt: skip
+    assert {"Makefile", "image", "ci", "specs"} <= found

@@ -255,8 +255,8 @@ def seeded_files(service: Path, *languages: str) -> dict[str, bytes | str]:
 def edited_platform_files(service: Path) -> set[str]:
     """What the locks of the service itself say is not the platform's."""
     wrong = set()
-    for lock in (service / "ci/platform.lock", service / "ci/gitlab/platform.lock"):
-        for line in lock.read_text().splitlines() if lock.exists() else []:
+    for lock in service.rglob("platform.lock"):
+        for line in lock.read_text().splitlines():
             checksum, path = line.split("  ", 1)
             file = service / path
             if not file.exists() or hashlib.sha256(file.read_bytes()).hexdigest() != checksum:

@@ -216,6 +216,7 @@ def test_restore_brings_back_the_platform_files_and_touches_nothing_else(
     substitute(".copier-answers.yml", "# edited\n", "")(service)
     remove("ci/platform.lock")(service)
     remove("ci/gitlab/platform.lock")(service)
+    remove("ci/pipeline/platform.lock")(service)
     remove("CODEOWNERS")(service)
     remove("cmd/payments/main.go")(service)
     shutil.rmtree(service / "ci/conformance")

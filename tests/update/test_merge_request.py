@@ -75,7 +75,7 @@ class Project:
             for path in (workspace, workspace / ".git"):
                 os.chown(path, 65532, 65532)
         result = subprocess.run(
-            ["sh", "ci/gitlab/template-update.sh"], cwd=workspace, env={**self.env, **env},
+            ["sh", "ci/pipeline/template-update.sh"], cwd=workspace, env={**self.env, **env},
             stdin=subprocess.DEVNULL, capture_output=True, text=True,
         )  # fmt: skip
         assert TOKEN not in result.stdout + result.stderr
@@ -221,7 +221,7 @@ def test_what_goes_wrong_is_said_and_changes_nothing(project: Project) -> None:
 def test_a_leaked_token_is_found(project: Project) -> None:
     """The usual way to push from a job: with the token in the URL."""
     substitute(
-        "ci/gitlab/template-update.sh", "(?m)^remote=.*",
+        "ci/pipeline/template-update.sh", "(?m)^remote=.*",
         'remote=$(echo "$CI_PROJECT_URL" | sed "s|://|://x:$TEMPLATE_UPDATE_TOKEN@|").git',
     )(project.service)  # fmt: skip
     project.push()

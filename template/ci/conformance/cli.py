@@ -1,4 +1,4 @@
-"""The command line: `image`, `repo`, `list`, `explain`."""
+"""The command line: `image`, `repo`, `manifests`, `list`, `explain`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from . import report
+from . import records, report
 from .model import Finding, Result, Unusable, printable
 from .registry import CHECKS
 
@@ -83,6 +83,18 @@ def _parser() -> argparse.ArgumentParser:
     repo.add_argument("--strict", action="store_true", help="a check that cannot run is a failure")
     _add_common(repo)
     repo.set_defaults(run=_repo)
+
+    rendered = commands.add_parser(
+        "manifests",
+        help="check rendered Kubernetes manifests",
+        description="Checks what is applied: kubectl kustomize deploy/overlays/production | … manifests -",
+    )
+    rendered.add_argument("file", metavar="FILE", help="YAML documents, or - for standard input")
+    rendered.add_argument(
+        "--repo", metavar="DIR", default=OWN_REPOSITORY, help="the service's repository; default: the tool's own"
+    )
+    _add_common(rendered)
+    rendered.set_defaults(run=_manifests)
 
     listing = commands.add_parser(
         "list", help="list every check", description="Lists id, title, decision and rule of every check."
@@ -164,6 +176,23 @@ def _repo(options: argparse.Namespace) -> int:
     result = repo.check(options.directory, _today(options), options.strict)
     print(report.render(result, options.format))
     return FINDINGS if result.open_findings or result.failed else PASS
+
+
+def _manifests(options: argparse.Namespace) -> int:
+    from . import manifests, pipeline, repo
+
+    if not pipeline.available():
+        raise Unusable("manifests are read with PyYAML, which is not installed: python3-yaml")
+    try:
+        text = sys.stdin.read() if options.file == "-" else records.read_text(options.file)
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unusable(f"{printable(options.file)}: cannot read it: {error}") from None
+    where = "stdin" if options.file == "-" else printable(options.file)
+    findings = list(dict.fromkeys(manifests.rendered(text, where, options.repo)))
+    findings = repo.deviations_of(options.repo, _today(options)).apply(findings)
+    result = Result(where, findings, [check for check in CHECKS if check.startswith("KUB")])
+    print(report.render(result, options.format))
+    return FINDINGS if result.open_findings else PASS
 
 
 def _list(options: argparse.Namespace) -> int:

@@ -7,18 +7,27 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .dockerfile import Dockerfile, DockerfileError, Instruction, Stage, parse, unquote
-from .image_labels import REQUIRED_LABELS
+from . import kaniko
+from .context import Context
+from .dockerfile import Dockerfile, DockerfileError, Instruction, Scope, Stage, alone, first_word, parse, unquote
+from .image_labels import REQUIRED_LABELS, wrong_label
+from .index import Index
+from .instructions import faults
 from .model import Finding, open_regular
 from .registry import CHECKS
-from .secrets_in_files import secret_name, secret_setting, secrets_in_line
+from .secrets_in_commands import secrets_in_script
+from .secrets_in_files import SAMPLE, secret_name, secret_setting
+from .start import shell_behind
+from .verification import switched_off
 
 SERVICE = "image/Dockerfile"
 CI_IMAGE = "ci/image/Dockerfile"
 
+MAX_FILE = 4 << 20
+
 _USER = re.compile(r"0*[1-9][0-9]*(?::[0-9]+)?")
 _DISTROLESS = re.compile(
-    r"(?:[^@]+/)?distroless/[a-z0-9][a-z0-9.-]*-debian(?P<debian>[0-9]+)(?::(?P<tag>[\w.-]+))?(?:@.*)?"
+    r"(?:[^@]+/)?distroless/[a-z0-9][a-z0-9.-]*?(?:-debian(?P<debian>[0-9]+))?(?::(?P<tag>[\w.-]+))?(?:@.*)?"
 )
 _SUPPORTED_DEBIAN = "13"
 _REMOTE = re.compile(r"(?:https?|ftp|git|ssh)://|git@[\w.-]+:|[^/\s]+\.git(?:#|$)", re.IGNORECASE)
@@ -29,17 +38,6 @@ _ARG_FIX = (
     "fetch what needs it in ci/image/Dockerfile, with RUN --mount=type=secret, "
     "and replace the secret if it was ever built in"
 )
-_IGNORED_FLAGS = {
-    ("COPY", "parents"): "COPY --parents has no effect in Kaniko",
-    ("COPY", "exclude"): "COPY --exclude has no effect in Kaniko",
-    ("COPY", "link"): "COPY --link has no effect in Kaniko",
-    ("ADD", "checksum"): "ADD --checksum is not verified by Kaniko",
-    ("ADD", "keep-git-dir"): "ADD --keep-git-dir has no effect in Kaniko",
-    ("ADD", "link"): "ADD --link has no effect in Kaniko",
-    ("ADD", "exclude"): "ADD --exclude has no effect in Kaniko",
-    ("RUN", "network"): "RUN --network has no effect in Kaniko",
-    ("RUN", "security"): "RUN --security has no effect in Kaniko",
-}
 
 
 @dataclass(frozen=True)
@@ -62,15 +60,30 @@ class ImageName:
 class DockerfileChecks:
     """One Dockerfile and the checks that apply to it."""
 
-    def __init__(self, path: str, dockerfile: Dockerfile) -> None:
+    def __init__(self, path: str, dockerfile: Dockerfile, context: Context) -> None:
         self.path = path
         self.file = dockerfile
+        self.context = context
+        self.words: dict[int, list[str]] = {}  # of each instruction, as far as they can be known
+        self.known: dict[int, str | None] = {}  # its whole value
+        for _, item, scope in dockerfile.scoped():
+            for part in alone([item]):
+                self._evaluate(part, scope)
+
+    def _evaluate(self, item: Instruction, scope: Scope) -> None:
+        if item.keyword in ("ADD", "COPY", "VOLUME", "EXPOSE"):
+            values = [(scope.expand(word), word) for word in item.words]
+            self.words[id(item)] = [unquote(word) if value is None else value for value, word in values]
+        elif item.keyword in ("USER", "WORKDIR"):
+            self.known[id(item)] = scope.expand(item.value)
 
     def run(self) -> Iterator[Finding]:
+        yield from self._faults()
         yield from self._network_adds()
         yield from self._kaniko()
         yield from self._tags()
         yield from self._secrets()
+        yield from self._verification()
         if self.path != SERVICE:
             return
         yield from self._stages()
@@ -87,6 +100,25 @@ class DockerfileChecks:
 
     def _finding(self, check: str, line: int, message: str, fix: str | None = None) -> Finding:
         return Finding(check, self.path, message, fix or CHECKS[check].fix, line)
+
+    # DKF-001
+
+    def _faults(self) -> Iterator[Finding]:
+        for error in self.file.problems:
+            yield self._finding("DKF-001", error.line, str(error))
+        for line, message in faults(self.file):
+            yield self._finding("DKF-001", line, message)
+        for item in self.file.instructions:
+            if item.keyword in ("ADD", "COPY") and item.flag("from") is None:
+                for word in self.words.get(id(item), [])[:-1]:
+                    if (
+                        "<<" not in word
+                        and not _REMOTE.match(word)
+                        and "$" not in word
+                        and self.context.leaves_out(word)
+                    ):
+                        message = f"{item.keyword} {word}: .dockerignore leaves it out, so it is not there for a build"
+                        yield self._finding("DKF-001", item.line, message, f"add a line !{word} to .dockerignore")
 
     # DKF-002, DKF-003
 
@@ -120,81 +152,79 @@ class DockerfileChecks:
 
     def _exec_forms(self, stage: Stage) -> Iterator[Finding]:
         for item in stage.all("ENTRYPOINT", "CMD"):
-            if item.exec_form is None:
-                yield self._finding("DKF-004", item.line, f"{item.keyword} is in shell form")
+            yield from self._exec_form(item, item.keyword, item.exec_form)
         for item in stage.all("HEALTHCHECK"):
-            keyword, _, rest = item.value.partition(" ")
-            if keyword.upper() == "CMD" and Instruction("CMD", rest.strip(), item.line).exec_form is None:
-                yield self._finding("DKF-004", item.line, "HEALTHCHECK is in shell form")
+            keyword, _, rest = first_word(item.value)
+            if keyword.upper() == "CMD":
+                yield from self._exec_form(item, "HEALTHCHECK", Instruction("CMD", rest, item.line).exec_form)
+        if stage.name == "release" and not _start(stage):
+            fix = 'name the service: ENTRYPOINT ["/app/service"]'
+            yield self._finding("DKF-004", stage.line, "the release stage has neither ENTRYPOINT nor CMD", fix)
+
+    def _exec_form(self, item: Instruction, what: str, words: list[str] | None) -> Iterator[Finding]:
+        if words is None:
+            yield self._finding("DKF-004", item.line, f"{what} is in shell form")
+        elif shell_behind(words):
+            message = f"{what} starts a shell ({shell_behind(words)}), which is not in the image"
+            yield self._finding("DKF-004", item.line, message, "start the service itself, without a shell around it")
 
     # DKF-006, DKF-007
 
     def _network_adds(self) -> Iterator[Finding]:
         for item in self.file.instructions:
             if item.keyword == "ADD":
-                for word in item.words[:-1]:
+                for word in self.words.get(id(item), item.words)[:-1]:
                     if _REMOTE.match(word):
                         yield self._finding("DKF-006", item.line, f"ADD downloads {_without_password(word)}")
 
     def _kaniko(self) -> Iterator[Finding]:
-        if "syntax" in self.file.directives:
-            yield self._finding(
-                "DKF-007", self.file.directives["syntax"][1], "the syntax directive has no effect in Kaniko"
-            )
-        for item in self.file.instructions:
-            for name, value in item.flags:
-                if (item.keyword, name) in _IGNORED_FLAGS:
-                    yield self._finding("DKF-007", item.line, _IGNORED_FLAGS[item.keyword, name])
-                elif item.keyword == "RUN" and name == "mount":
-                    yield from self._mount(item.line, value)
-            if item.heredocs:
-                yield self._finding(
-                    "DKF-007", item.line, f"{item.keyword} has a heredoc, which not every builder reads"
-                )
+        for line, message, fix in kaniko.faults(self.file, self.words, service=self.path == SERVICE):
+            yield self._finding("DKF-007", line, message, fix)
         for stage in self.file.stages:
             yield from self._copies_after_user(stage)
 
-    def _mount(self, line: int, value: str) -> Iterator[Finding]:
-        options = {part.partition("=")[0]: part.partition("=")[2] for part in value.split(",")}
-        kind = options.get("type", "bind")
-        if "from" in options:
-            yield self._finding("DKF-007", line, "RUN --mount from a stage or image is not supported by Kaniko")
-        elif kind == "ssh":
-            yield self._finding("DKF-007", line, "RUN --mount=type=ssh is not supported by Kaniko")
-        elif kind == "secret" and self.path == SERVICE:
-            yield self._finding("DKF-007", line, "with Kaniko a secret mount may stay readable for later RUN steps")
-
     def _copies_after_user(self, stage: Stage) -> Iterator[Finding]:
         user = False
-        for item in self.file.with_inherited(stage).instructions:
+        for item in alone(self.file.with_inherited(stage).instructions):
             if item.keyword == "USER":
-                user = unquote(item.value).partition(":")[0] not in ("0", "root")
+                name = self.known.get(id(item)) or unquote(item.value)
+                user = name.partition(":")[0] not in ("0", "root")
             elif (
                 user
                 and item.line > stage.line  # those of the stages before are reported there
                 and item.keyword in ("COPY", "ADD")
-                and not any(name == "chown" for name, _ in item.flags)
+                and item.flag("chown") is None
             ):
-                message = f"{item.keyword} after USER: with Kaniko the files belong to that user, with others to root"
-                yield self._finding("DKF-007", item.line, message, "copy before USER, or say --chown=0:0")
+                message, fix = kaniko.AFTER_USER.format(item.keyword), "copy before USER, or say --chown=0:0"
+                yield self._finding("DKF-007", item.line, message, fix)
 
     # DKF-008, DKF-009, DKF-010
 
     def _tags(self) -> Iterator[Finding]:
-        for stage in self.file.stages:
-            base = self.file.expand(stage.base)
-            if base.lower() != "scratch" and not self.file.is_stage(base, stage):
-                yield from self._reference(base, stage.line)
-            for item in stage.all("COPY", "RUN"):
-                sources = [value for name, value in item.flags if name == "from"]
-                for source in sources:
-                    if not self.file.is_stage(source, stage) and "$" not in source:
-                        yield from self._reference(source, item.line)
+        unknown: set[int] = set()
+        for base in self.file.bases(self.path == SERVICE):
+            if base.problem:
+                unknown.add(base.line)
+                yield self._finding("DKF-008", base.line, base.problem, base.fix)
+        for position, stage in enumerate(self.file.stages):
+            name = self.file.names[position]
+            if stage.line not in unknown and name != "scratch" and self.file.parent(position) is None:
+                yield from self._reference(name, stage.line)
+            for item in alone(stage.all("COPY", "ONBUILD", "RUN")):
+                for source in self._images_of(item) if item.line not in unknown else ():
+                    yield from self._reference(source, item.line)
+
+    def _images_of(self, item: Instruction) -> Iterator[str]:
+        """Yield what COPY --from and RUN --mount take from an image and not from a stage."""
+        sources = [value for name, value in item.flags if name == "from" and item.keyword == "COPY"]
+        for name, value in item.flags:
+            if name == "mount" and item.keyword == "RUN":
+                sources += [part[len("from=") :] for part in value.split(",") if part.lower().startswith("from=")]
+        for source in sources:
+            if source and "$" not in source and not self.file.names_stage(source):
+                yield source
 
     def _reference(self, reference: str, line: int) -> Iterator[Finding]:
-        if not reference or "$" in reference:
-            yield self._finding("DKF-008", line, "the base has no default", "give the build argument a default")
-            return
         name = ImageName.of(reference)
         if not name.registry:
             yield self._finding("DKF-008", line, f"{reference} does not name its registry")
@@ -227,12 +257,15 @@ class DockerfileChecks:
         root = self.file.root_of(stage)
         base = self.file.expand(root.base)
         distroless = _DISTROLESS.fullmatch(base)
-        if distroless is None and base != "scratch":
-            yield self._finding(
-                "DKF-010",
-                root.line,
-                f"the release stands on {base or 'nothing'}, which is neither distroless nor scratch",
-            )
+        if not base:
+            pass  # which DKF-008 says
+        elif distroless is None and base != "scratch":
+            message = f"the release stands on {base}, which is neither distroless nor scratch"
+            yield self._finding("DKF-010", root.line, message)
+        elif distroless is not None and distroless.group("debian") is None:
+            message = f"{base} names no Debian release: which one it has, and until when it gets fixes, is not said"
+            fix = f"name it, as in gcr.io/distroless/static-debian{_SUPPORTED_DEBIAN}:nonroot"
+            yield self._finding("DKF-010", root.line, message, fix)
         elif distroless is not None and distroless.group("debian") != _SUPPORTED_DEBIAN:
             message = f"{base} is not built from Debian {_SUPPORTED_DEBIAN}, so it gets no fixes"
             yield self._finding("DKF-010", root.line, message)
@@ -246,16 +279,29 @@ class DockerfileChecks:
         user = stage.last("USER")
         if user is None:
             yield self._finding("DKF-005", stage.line, "the release stage has no USER")
-        elif not _USER.fullmatch(unquote(user.value)):
-            yield self._finding("DKF-005", user.line, f"USER is {user.value}, expected a number that is not 0")
+        elif not _USER.fullmatch(self._user(user)):
+            name = self._user(user)
+            what = user.value if name == user.value else f"{user.value}, which is {name or 'nothing'}"
+            what = what if self.known.get(id(user)) is not None else f"{user.value}, which has no value here"
+            yield self._finding("DKF-005", user.line, f"USER is {what}, expected a number that is not 0")
         health = stage.last("HEALTHCHECK")
         if health is None or health.value.upper() == "NONE":
             line = health.line if health else stage.line
             yield self._finding("DKF-014", line, "the release stage has no HEALTHCHECK")
-        labels = {name for item in stage.all("LABEL") for name, _ in item.pairs}
+        labels = {unquote(name) for item in stage.all("LABEL") for name, _ in item.pairs}
         missing = [name for name in REQUIRED_LABELS if f"org.opencontainers.image.{name}" not in labels]
         if missing:
             yield self._finding("DKF-015", stage.line, f"no label org.opencontainers.image.{{{','.join(missing)}}}")
+        for item in stage.all("LABEL"):
+            for name, value in item.pairs:
+                expected = wrong_label(unquote(name), unquote(value or "")) if "$" not in (value or "") else ""
+                if expected:
+                    message = f"the label {unquote(name)} is {unquote(value or '')}, expected {expected}"
+                    yield self._finding("DKF-015", item.line, message)
+
+    def _user(self, item: Instruction) -> str:
+        known = self.known.get(id(item))
+        return unquote(item.value) if known is None else known
 
     # DKF-005, DKF-012
 
@@ -263,16 +309,16 @@ class DockerfileChecks:
         for item in stage.instructions:
             if item.keyword == "USER":
                 expected = release.last("USER") if release else None
-                if expected is None or unquote(item.value) != unquote(expected.value):
+                if expected is None or self._user(item) != self._user(expected):
                     message = f"the debug stage changes USER to {item.value}"
                     yield self._finding("DKF-005", item.line, message, "remove it: debug keeps the release's user")
             elif item.keyword == "COPY":
-                words = [word.rstrip("/") for word in item.words]
-                if words != ["/busybox", "/busybox"] or not any(name == "from" for name, _ in item.flags):
-                    yield self._finding("DKF-012", item.line, f"the debug stage copies {' '.join(item.words[:-1])}")
+                words = [word.rstrip("/") for word in self.words[id(item)]]
+                if words != ["/busybox", "/busybox"] or item.flag("from") is None:
+                    yield self._finding("DKF-012", item.line, f"the debug stage copies {' '.join(words[:-1])}")
             elif item.keyword == "ENV":
                 for name, _ in item.pairs:
-                    if name != "PATH":
+                    if unquote(name) != "PATH":
                         yield self._finding("DKF-012", item.line, f"the debug stage sets the variable {name}")
             elif item.keyword not in ("ENTRYPOINT", "CMD"):
                 yield self._finding("DKF-012", item.line, f"{item.keyword} in the debug stage")
@@ -284,9 +330,10 @@ class DockerfileChecks:
         if entrypoint is None or entrypoint.exec_form:
             line = entrypoint.line if entrypoint else stage.line
             yield self._finding("DKF-012", line, "the debug stage does not clear ENTRYPOINT", fix)
-        if command is None:
-            yield self._finding("DKF-012", stage.line, "the debug stage has no CMD to start the service", fix)
-        elif release is not None and command.exec_form is not None:
+        if command is None or command.exec_form == []:
+            line = command.line if command else stage.line
+            yield self._finding("DKF-012", line, "the debug stage has no CMD to start the service", fix)
+        elif release is not None and command.exec_form is not None and _start(release):
             forms = [release.last("ENTRYPOINT"), release.last("CMD")]
             words = [item.exec_form for item in forms if item is not None]
             if None not in words and command.exec_form != [word for form in words for word in form or []]:
@@ -298,50 +345,122 @@ class DockerfileChecks:
         for item in self.file.instructions:
             if item.keyword in ("ARG", "ENV", "LABEL"):
                 for name, value in item.pairs:
-                    if secret_setting(name, value or "") or (item.keyword == "ARG" and secret_name(name)):
+                    name, value = unquote(name), unquote(value or "")
+                    if secret_setting(name, value) or (item.keyword == "ARG" and not value and secret_name(name)):
                         message = f"{item.keyword} {name} carries a secret into the image"
                         yield self._finding("DKF-013", item.line, message, _ARG_FIX if item.keyword == "ARG" else None)
-            elif item.keyword in ("COPY", "ADD") and not any(name == "from" for name, _ in item.flags):
-                for word in item.words[:-1]:
-                    name = word.rstrip("/").rpartition("/")[2]
-                    if name in _SECRET_SOURCES or name.startswith((".env.", "id_rsa", "id_ed25519")):
+            elif item.keyword in ("COPY", "ADD") and item.flag("from") is None:
+                for word in self.words.get(id(item), item.words)[:-1]:
+                    if _secret_source(word.rstrip("/").rpartition("/")[2]):
                         yield self._finding("DKF-013", item.line, f"{item.keyword} puts {word} into the image")
             elif item.keyword == "RUN":
-                for name in secrets_in_line("\n".join((item.value, *item.heredocs))):
+                for name in secrets_in_script("\n".join((item.value, *item.heredocs))):
                     yield self._finding("DKF-013", item.line, f"RUN shows a secret ({name})")
+
+    # DKF-017
+
+    def _verification(self) -> Iterator[Finding]:
+        for item in self.file.instructions:
+            if item.keyword == "RUN":
+                text = " ".join(item.exec_form) if item.exec_form else "\n".join((item.value, *item.heredocs))
+                for what in switched_off(text):
+                    yield self._finding("DKF-017", item.line, what)
+            elif item.keyword in ("ENV", "ARG"):
+                for name, value in item.pairs:
+                    for what in switched_off(f"{unquote(name)}={unquote(value or '')}"):
+                        yield self._finding("DKF-017", item.line, what)
+
+
+def _start(stage: Stage) -> bool:
+    """Tell whether a container of the stage has something to start."""
+    return any(
+        item is not None and item.value and item.exec_form != []
+        for item in (stage.last("ENTRYPOINT"), stage.last("CMD"))
+    )
+
+
+def _secret_source(name: str) -> bool:
+    if name in _SECRET_SOURCES:
+        return True
+    environment = name.startswith(".env.") and not SAMPLE.search(name)
+    return environment or (
+        name.startswith(("id_rsa", "id_dsa", "id_ecdsa", "id_ed25519")) and not name.endswith(".pub")
+    )
 
 
 def run(root: str) -> Iterator[Finding]:
     """Check both Dockerfiles of the repository."""
-    yield from _file(root, SERVICE)
+    yield from check_file(root, SERVICE)
     if os.path.isfile(os.path.join(root, CI_IMAGE)):
-        yield from _file(root, CI_IMAGE)
+        yield from check_file(root, CI_IMAGE)
+    for path in (f"{SERVICE}.dockerignore", "Dockerfile.dockerignore", f"{CI_IMAGE}.dockerignore"):
+        if os.path.lexists(os.path.join(root, path)):
+            fix = "put its lines into .dockerignore, which every builder reads"
+            yield Finding("DKF-007", path, kaniko.OWN_IGNORE, fix)
     link = os.path.join(root, "Dockerfile")
     if not os.path.islink(link) or os.path.normpath(os.readlink(link)) != os.path.normpath(SERVICE):
-        state = "is not a link" if os.path.lexists(link) and not os.path.islink(link) else "is missing"
-        if os.path.islink(link):
-            state = f"leads to {os.readlink(link)}"
-        yield Finding("DKF-016", "Dockerfile", f"{state}, expected a link to {SERVICE}", CHECKS["DKF-016"].fix)
+        found = _root_dockerfile(root, link)
+        if found:
+            yield Finding("DKF-016", "Dockerfile", *found)
 
 
-def _file(root: str, path: str) -> Iterator[Finding]:
+def _root_dockerfile(root: str, link: str) -> tuple[str, str] | None:
+    """Say what is in the link's place, and how to put the link there without losing anything."""
+    if _is_a_links_text(link):
+        if Index(root).target("Dockerfile") == SERVICE:
+            return None
+        blob = f"$(printf %s {SERVICE} | git hash-object -w --stdin)"
+        fix = f"run: git update-index --add --cacheinfo 120000,{blob},Dockerfile && git checkout-index -f Dockerfile"
+        return f"is a text with the name of {SERVICE}, as git makes of a link where core.symlinks is false", fix
+    make = f"ln -s {SERVICE} Dockerfile"
+    there = os.path.isfile(os.path.join(root, SERVICE))
+    if os.path.islink(link):
+        fix = f"run: rm Dockerfile && {make}" if there else f"write {SERVICE} first, then run: rm Dockerfile && {make}"
+        return f"leads to {os.readlink(link)}, expected a link to {SERVICE}", fix
+    if not os.path.lexists(link):
+        fix = f"run: {make}" if there else f"write {SERVICE} first, then run: {make}"
+        return f"is missing, expected a link to {SERVICE}", fix
+    if there:
+        fix = f"take over what {SERVICE} lacks of it, then run: mv Dockerfile Dockerfile.old && {make}"
+    else:
+        fix = f"run: mkdir -p image && mv Dockerfile {SERVICE} && {make}"
+    return f"is not a link, expected a link to {SERVICE}", fix
+
+
+def _is_a_links_text(link: str) -> bool:
+    """Tell whether a link was checked out as a text, as on Windows."""
+    try:
+        if os.path.islink(link) or os.path.getsize(link) > 100:
+            return False
+        with open_regular(link) as file:
+            return file.read().decode().rstrip("\r\n") == SERVICE
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def check_file(root: str, path: str) -> Iterator[Finding]:
+    dockerfile, findings = read(root, path)
+    yield from findings
+    if dockerfile is not None:
+        yield from DockerfileChecks(path, dockerfile, Context(root)).run()
+
+
+def read(root: str, path: str) -> tuple[Dockerfile | None, list[Finding]]:
+    """Parse a file, or say why that cannot be done."""
     fix = CHECKS["DKF-001"].fix
     try:
         with open_regular(os.path.join(root, path)) as file:
-            text = file.read().decode("utf-8")
+            data = file.read(MAX_FILE + 1)
+        if len(data) > MAX_FILE:
+            return None, [Finding("DKF-001", path, f"the file has more than {MAX_FILE} bytes", fix)]
+        return parse(data.decode("utf-8")), []
     except FileNotFoundError:
-        yield Finding("DKF-001", path, "the file is missing", fix)
-        return
+        return None, [Finding("DKF-001", path, "the file is missing", fix)]
     except (OSError, UnicodeDecodeError) as error:
         reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error.strerror)
-        yield Finding("DKF-001", path, f"cannot be read: {reason}", fix)
-        return
-    try:
-        dockerfile = parse(text)
+        return None, [Finding("DKF-001", path, f"cannot be read: {reason}", fix)]
     except DockerfileError as error:
-        yield Finding("DKF-001", path, str(error), fix, error.line)
-        return
-    yield from DockerfileChecks(path, dockerfile).run()
+        return None, [Finding("DKF-001", path, str(error), fix, error.line)]
 
 
 def _without_password(url: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from . import shell
 from .dockerfile_checks import CI_IMAGE, ImageName
+from .dockerfile_checks import read as read_dockerfile
 from .model import Finding
 from .records import read_text
 from .registry import CHECKS
@@ -18,6 +19,7 @@ from .secrets_in_files import secret_setting, secrets_in_line
 
 MAIN = ".gitlab-ci.yml"
 FOLDER = "ci/gitlab"
+SCRIPTS = "ci/pipeline"
 PLATFORM_JOBS = f"{FOLDER}/pipeline.yml"
 
 _GLOBAL = frozenset(
@@ -152,7 +154,7 @@ class Pipeline:
             yield MAIN
         else:
             self.unreadable.append(self._finding("PIP-001", MAIN, None, "the file is missing"))
-        for path in _files_below(self.root, FOLDER):
+        for path in (*_files_below(self.root, FOLDER), *_files_below(self.root, SCRIPTS)):
             if path.endswith((".yml", ".yaml")):
                 yield path
             elif path.endswith(".sh"):
@@ -386,8 +388,15 @@ class Pipeline:
 
 def ci_image(root: str) -> Iterator[Finding]:
     """PIP-010 needs no YAML."""
-    if present(root) and not os.path.isfile(os.path.join(root, CI_IMAGE)):
+    if not present(root):
+        return
+    if not os.path.isfile(os.path.join(root, CI_IMAGE)):
         yield Finding("PIP-010", CI_IMAGE, "the file is missing", CHECKS["PIP-010"].fix)
+        return
+    dockerfile, _ = read_dockerfile(root, CI_IMAGE)
+    for item in dockerfile.inputs() if dockerfile is not None else ():
+        if item.problem and " needs a value for " in item.problem:
+            yield Finding("PIP-010", CI_IMAGE, item.problem, item.fix, item.line)
 
 
 def _jobs(document: _Mapping) -> dict[str, _Mapping]:

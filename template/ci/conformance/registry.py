@@ -72,7 +72,7 @@ _CHECKS = (
     Check(
         "IMG-008",
         "exec-form",
-        "entrypoint, cmd and healthcheck do not go through a shell",
+        "entrypoint, cmd and healthcheck do not go through a shell, nor behind another program",
         "ADR-003",
         ("BLD-04",),
         "The shell form needs a shell, which the image does not have, and keeps SIGTERM from the service.",
@@ -108,7 +108,7 @@ _CHECKS = (
     Check(
         "IMG-012",
         "labels",
-        "the org.opencontainers.image.* labels are there",
+        "the org.opencontainers.image.* labels are there, in their forms",
         "ADR-005",
         ("PUB-05",),
         "Labels are what leads from a running container to its source, its version and the base that it stands on.",
@@ -163,12 +163,12 @@ _CHECKS = (
     # The Dockerfiles
     Check(
         "DKF-001",
-        "dockerfile-readable",
-        "image/Dockerfile is there and parses",
+        "dockerfile-builds",
+        "image/Dockerfile is there, parses, and has nothing that docker refuses",
         "ADR-003",
         ("BLD-01",),
         "A file that cannot be read cannot be checked, and a build that fails stops a fix from going out.",
-        "correct it; `docker build --check .` shows the same error",
+        "correct it; `docker build .` stops at the same place",
     ),
     Check(
         "DKF-002",
@@ -191,7 +191,7 @@ _CHECKS = (
     Check(
         "DKF-004",
         "exec-form",
-        "ENTRYPOINT, CMD and HEALTHCHECK of release and debug are in exec form",
+        "release and debug start the service in exec form, without a shell around it",
         "ADR-003",
         ("BLD-04",),
         "The shell form needs a shell, which the image does not have, and keeps SIGTERM from the service.",
@@ -227,10 +227,10 @@ _CHECKS = (
     Check(
         "DKF-008",
         "base-tagged",
-        "every base is fully qualified, with a tag or digest, never latest",
+        "every base can be told from the file: fully qualified, with a tag or digest, never latest",
         "ADR-005",
         ("BAS-02",),
-        "A short name or latest means another image on another machine and another day.",
+        "A short name or latest means another image on another machine and another day; what cannot be told stops CI.",
         "write registry/repository:tag",
     ),
     Check(
@@ -290,7 +290,7 @@ _CHECKS = (
     Check(
         "DKF-015",
         "labels",
-        "the release stage sets the org.opencontainers.image.* labels",
+        "the release stage sets the org.opencontainers.image.* labels, in their forms",
         "ADR-005",
         ("PUB-05",),
         "Labels are what leads from a running container to its source, its version and the base that it stands on.",
@@ -303,7 +303,16 @@ _CHECKS = (
         "ADR-003",
         ("BLD-07",),
         "`docker build .` must build the same image as the pipeline.",
-        "run: ln -sf image/Dockerfile Dockerfile",
+        "put what stands there into image/Dockerfile, then run: ln -s image/Dockerfile Dockerfile",
+    ),
+    Check(
+        "DKF-017",
+        "verification-on",
+        "no signature or TLS check is switched off",
+        "ADR-002",
+        ("BLD-15",),
+        "Whoever stands between the build and a server can then put anything into the image, and no lock file tells.",
+        "let the build trust the certificate or key that is missing: copy it into the stage and install it",
     ),
     # The pipeline
     Check(
@@ -399,7 +408,7 @@ _CHECKS = (
     Check(
         "PIP-010",
         "ci-image",
-        "ci/image/Dockerfile is there when there is a pipeline",
+        "ci/image/Dockerfile is there when there is a pipeline, and tells what goes into it",
         "ADR-002",
         ("BLD-10",),
         "The jobs run in this image; without it they would have to install their tools.",
@@ -552,6 +561,66 @@ _CHECKS = (
         "A file beside the platform's looks like the platform's, and an update may collide with it.",
         "move it: records to specs/ADRs/service/, jobs to .gitlab-ci.yml",
     ),
+    Check(
+        "PLT-005",
+        "git-has-it",
+        "git has every platform file as it is here, and hides nothing that a pipeline needs",
+        "ADR-007",
+        ("GOV-11",),
+        "A clone has what git has: nobody checks an edit that only git has, or misses what an ignore rule hides here.",
+        "git add it",
+    ),
+    # Kubernetes manifests
+    Check(
+        "KUB-001",
+        "pods-are-restricted",
+        "pods meet Pod Security's profile restricted, with a root that cannot be written",
+        "ADR-008",
+        ("RUN-01", "RUN-03"),
+        "A namespace that enforces the profile admits no other pod; one that does not lets a weak pod run unseen.",
+        "take the field from the base as the template has it, or take the patch away",
+        needs_yaml=True,
+    ),
+    Check(
+        "KUB-002",
+        "probes-of-the-contract",
+        "probes ask /livez and /readyz over HTTP, readiness more often than the drain delay",
+        "ADR-008",
+        ("RUN-05",),
+        "A probe on another path restarts a healthy pod, or sends requests to one that drains.",
+        "liveness and startup: httpGet /livez; readiness: httpGet /readyz, periodSeconds 2",
+        needs_yaml=True,
+    ),
+    Check(
+        "KUB-003",
+        "grace-above-timeout",
+        "the grace period is above the shutdown timeout, without a preStop hook",
+        "ADR-008",
+        ("RUN-07",),
+        "A pod that is killed while it drains loses the requests that it was finishing.",
+        "set terminationGracePeriodSeconds above SHUTDOWN_TIMEOUT_SECONDS; there is no shell for a hook",
+        needs_yaml=True,
+    ),
+    Check(
+        "KUB-004",
+        "one-build",
+        "what is deployed is a digest or <version>-b<build>, never a tag that moves or a debug image",
+        "ADR-008",
+        ("RUN-10",),
+        "A tag that moves gives pods of one deployment different images, and a rollback that rolls nothing back.",
+        "kustomize edit set image NAME=REGISTRY/NAME@sha256:…, with the digest that the pipeline printed",
+        needs_yaml=True,
+    ),
+    Check(
+        "KUB-005",
+        "manifests-agree",
+        "manifests can be read, and agree with the Dockerfile and with one another",
+        "ADR-008",
+        ("RUN-11",),
+        "A port, a user or a name that differs in two places is found by the cluster, in the night.",
+        "use the port and the user of image/Dockerfile, and one name in all manifests",
+        needs_yaml=True,
+    ),
     # Updates
     Check(
         "UPD-001",
@@ -590,6 +659,7 @@ ADRS: dict[str, str] = {
     "ADR-005": "base images float, resolve once, rebuild on schedule",
     "ADR-006": "tags, promotion and the debug twin",
     "ADR-007": "platform files, updated by Copier",
+    "ADR-008": "Kubernetes manifests with Kustomize",
 }
 
 GROUPS: dict[str, str] = {
@@ -600,6 +670,7 @@ GROUPS: dict[str, str] = {
     "REC": "Decision records and the guideline",
     "DEV": "Deviations",
     "PLT": "Platform files",
+    "KUB": "Kubernetes manifests",
     "UPD": "Template updates",
 }
 

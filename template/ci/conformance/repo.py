@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime
 import os
 
-from . import dockerfile_checks, ownership, pipeline, records
+from . import dockerfile_checks, manifests, ownership, pipeline, records
 from .deviations import Deviations
+from .index import Index
 from .model import Finding, Result, Unusable
 from .registry import CHECKS
 
@@ -25,15 +26,16 @@ def check(root: str, today: datetime.date, strict: bool) -> Result:
     known = records.Records(root)
     deviations = Deviations(known, today)
     findings: list[Finding] = [*dockerfile_checks.run(root), *_pipeline(root, checked, not_run)]
-    platform = list(ownership.platform_files(root))
+    findings += _manifests(root, checked, not_run)
+    index = Index(root)
+    platform = list(ownership.platform_files(root, index))
     missing = frozenset(item.path for item in platform if item.check == "PLT-003")
     findings += [*known.run(missing), *records.broken_links(root, missing)]
     findings += [] if records.GUIDELINE in missing else records.guideline(root)
     findings += [*deviations.findings, *platform, *ownership.leftovers(root)]
-    unmerged, reason = ownership.unmerged(root)
-    findings += unmerged
-    if reason:
-        not_run["UPD-002"] = reason
+    findings += ownership.unmerged(index)
+    if index.reason:
+        not_run.update(dict.fromkeys(("PLT-005", "UPD-002"), index.reason))
     result = Result(os.path.basename(os.path.abspath(root)) or root, deviations.apply(_ordered(findings)))
     result.not_run = not_run
     result.checked = [item for item in checked if item not in not_run]
@@ -51,6 +53,17 @@ def _pipeline(root: str, checked: list[str], not_run: dict[str, str]) -> list[Fi
         return findings + list(pipeline.Pipeline(root).run())
     not_run.update({item: "PyYAML is not installed: python3-yaml" for item in ids if CHECKS[item].needs_yaml})
     return findings
+
+
+def _manifests(root: str, checked: list[str], not_run: dict[str, str]) -> list[Finding]:
+    ids = [item for item in checked if item.startswith("KUB")]
+    if not manifests.present(root):
+        checked[:] = [item for item in checked if item not in ids]
+        return []
+    if pipeline.available():
+        return list(manifests.repository(root))
+    not_run.update(dict.fromkeys(ids, "PyYAML is not installed: python3-yaml"))
+    return []
 
 
 def _ordered(findings: list[Finding]) -> list[Finding]:

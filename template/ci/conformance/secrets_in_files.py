@@ -14,9 +14,15 @@ _PRIVATE_KEY = re.compile(
 _URL_PASSWORD = re.compile(r"://[^/\s:@'\"]{1,200}:[^/\s@'\"${}]{1,200}@")
 _ENV_ASSIGNMENT = re.compile(rb"^[ \t]*(?:export\s+)?[A-Za-z_][A-Za-z0-9_]*\s*=\s*\S", re.MULTILINE)
 _SECRET_NAME = re.compile(
-    r"(?:^|[_.-])(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|SECRETS|TOKEN|AUTHTOKEN|API_?KEY|ACCESS_?KEY|SECRET_?KEY"
-    r"|PRIVATE_?KEY|CREDENTIALS?)(?:$|[_.-])",
+    r"(?:(?:^|[_.-])(?:SECRET|SECRETS|TOKEN|AUTHTOKEN|API_?KEY|ACCESS_?KEY|SECRET_?KEY|PRIVATE_?KEY|CREDENTIALS?)"
+    r"|PASSWORD|PASSWD|PASSPHRASE)(?:$|[_.-])"  # what is glued to these is whose it is: PGPASSWORD
+    r"|[_.-](?:PWD|PASS)$|^(?:SSHPASS|REDISCLI_AUTH)$",
     re.IGNORECASE,
+)
+# What stands in the place of a value: another variable, a command, a path, a switch, a time, a form to fill in.
+_NO_VALUE = re.compile(
+    r"\$.*|`.*|(?:~|\.{1,2})?/[\w./~-]*|true|false|yes|no|on|off|none|null|\d{1,5}(?:ms|s|m|h|d)?|<.*>|\{\{.*|%\w+%|\*+",
+    re.IGNORECASE | re.DOTALL,
 )
 # What is told about a secret is none: where it is, who gives it, how long it lives.
 _POINTER_NAME = re.compile(
@@ -34,7 +40,7 @@ _ASSIGNED = re.compile(r"(?<![\w$])([A-Za-z_][A-Za-z0-9_.-]{0,127})=(\"[^\"]*\"|
 
 PRIVATE_KEY = "a private key"
 _DOCUMENTS = (".md", ".rst", ".html", ".htm", ".adoc")
-_SAMPLE = re.compile(r"\.(?:example|sample|template|tmpl|dist|defaults?)$")
+SAMPLE = re.compile(r"\.(?:example|sample|template|tmpl|dist|defaults?)$")
 # A package that brings its own tests brings keys that everyone has.
 _TESTS_OF_PACKAGES = re.compile(
     r"/(?:node_modules|site-packages|dist-packages)/.*/(?:tests?|testing|testdata|__tests__|fixtures|examples?|demos?)/"
@@ -55,7 +61,7 @@ def secret_in(path: str, text: bytes) -> str | None:
         return "an SSH key"
     if ("/.git/" in path and path.endswith("/.git/HEAD")) or (name == ".git" and text.startswith(b"gitdir:")):
         return "a git repository"
-    if (name == ".env" or name.startswith(".env.")) and not _SAMPLE.search(name) and _ENV_ASSIGNMENT.search(text):
+    if (name == ".env" or name.startswith(".env.")) and not SAMPLE.search(name) and _ENV_ASSIGNMENT.search(text):
         return "an environment file"
     rule = _BY_NAME.get(name.lower())
     if rule and re.search(rule[0], text, re.IGNORECASE | re.MULTILINE):
@@ -129,7 +135,7 @@ def secret_setting(name: str, value: str) -> str | None:
     plain = value.strip().strip("\"'")
     if _TOKEN_VALUE.search(plain) or _URL_PASSWORD.search(plain):
         return "its value looks like a credential"
-    if not plain or re.fullmatch(r"(?:\$.*|true|false|none|null|\d{1,5}|<.*>|/[\w./-]*|\*+)", plain, re.IGNORECASE):
+    if not plain or _NO_VALUE.fullmatch(plain):
         return None
     return "its name says so" if secret_name(name) else None
 

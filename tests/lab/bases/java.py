@@ -4,18 +4,20 @@ The real image stands on Ubuntu 24.04, this one on Debian 13; the JDK is the
 machine's Temurin 25, or Debian's OpenJDK 25 where there is none.
 
 No package registry has a JDK for musl. The stand-in for the Alpine variant has
-the paths that a release image takes from Alpine, and musl itself, but its JDK
-needs glibc: an image that is built from it can be looked into, and run where
-glibc is lent to it.
+the paths that a release image takes from Alpine, and musl itself; its JDK is the
+one that MUSL_JDK names. Where that is not set the JDK needs glibc: an image that
+is built from it can be looked into, and run where glibc is lent to it.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from .. import debian, install, jks
 from ..oci import Tree
+from ..system import LabError
 from . import MACHINE_CERTIFICATES, Recipe, copied, files, system
 from .distroless import PATH
 
@@ -38,9 +40,23 @@ exec "$@"
 """
 
 
-def _jdk() -> Recipe:
-    root = install.jdk(25)
+def musl_jdk() -> Path | None:
+    """The home of a JDK for musl, if this machine has one."""
+    if not (named := os.environ.get("MUSL_JDK")):
+        return None
+    home = Path(named)
+    program = home / "bin/java"
+    if not (program.is_file() and b"ld-musl-" in program.read_bytes()):
+        raise LabError(f"MUSL_JDK={named}: want the home of a JDK whose bin/java needs musl")
+    return home
+
+
+def _jdk(musl: Path | None = None) -> Recipe:
+    root = musl or install.jdk(25)
     version = install.java_version(root)
+    key = f"{version} {root.name} 2"
+    if musl:  # built by hand, so its version does not tell one from another
+        key += f" musl {[(root / name).stat().st_mtime_ns for name in ('lib/modules', 'release')]}"
 
     def toolchain(tree: Tree) -> None:
         # jlink wants all else as it was: it compares this JDK with the one that was released.
@@ -61,7 +77,7 @@ def _jdk() -> Recipe:
     return Recipe(
         (
             system(PACKAGES, ["localedef --inputfile=en_US --charmap=UTF-8 en_US.UTF-8"]),
-            copied("JDK", f"{version} {root.name} 2", toolchain),
+            copied("JDK", key, toolchain),
         ),
         {
             "Env": [f"{key}={value}" for key, value in env.items()],
@@ -72,7 +88,7 @@ def _jdk() -> Recipe:
 
 
 def _alpine() -> Recipe:
-    plain = _jdk()
+    plain = _jdk(musl_jdk())
 
     def musl(tree: Tree) -> None:
         deb = debian.download(["musl"])["musl"]

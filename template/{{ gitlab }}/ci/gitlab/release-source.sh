@@ -1,30 +1,3 @@
 #!/bin/sh
-# Puts the files of the newest release, the highest version that git has a tag for,
-# into .pipeline/source: a scheduled pipeline rebuilds what runs in production, not
-# what lies on the branch.
-. ci/gitlab/common.sh
-
-# The workspace may belong to another user than the one that runs the job.
-export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
-
-# Without a v, so that v1.10.0 and 1.9.0 sort by version; no pre-releases.
-version=$(git tag --list | sed -n 's/^v\{0,1\}\([0-9]\{1,\}\.[0-9]\{1,\}\.[0-9]\{1,\}\)$/\1/p' |
-  sort -t . -k 1,1n -k 2,2n -k 3,3n | tail -n 1)
-[ -n "$version" ] ||
-  fail "nothing to rebuild: git has no tag such as v1.4.2; release first, or stop the schedule"
-tag=v$version
-git rev-parse --quiet --verify "refs/tags/$tag" >/dev/null || tag=$version
-
-rm -rf "$work/source"
-mkdir -p "$work/source"
-export GIT_INDEX_FILE="$PWD/$work/index"
-git read-tree "refs/tags/$tag"
-git checkout-index --all --prefix="$work/source/"
-rm -f "$GIT_INDEX_FILE"
-
-revision=$(git rev-parse "refs/tags/$tag^{commit}")
-echo "rebuilding $tag ($revision)"
-{
-  echo "RELEASE_TAG=$tag"
-  echo "RELEASE_REVISION=$revision"
-} >"$work/release-source.env"
+echo "ci/gitlab/release-source.sh has moved, and goes in a later release: call ci/pipeline/release-source.sh" >&2
+exec sh ci/pipeline/release-source.sh "$@"

@@ -1,17 +1,13 @@
 """The example endpoint. Replace it with the first thing that this service does."""
 
-from typing import Annotated
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
 
-from fastapi import APIRouter, Depends
-from pydantic import BaseModel, StringConstraints
-
-from .bodies import json_body
-
-router = APIRouter(prefix="/v1")
+router = APIRouter(prefix="/v1", tags=["greetings"])
 
 
-class GreetingRequest(BaseModel):
-    name: Annotated[str, StringConstraints(strict=True, min_length=1, max_length=100)]
+class Greeted(BaseModel):
+    name: str = Field(min_length=1, max_length=100)
 
 
 class Greeting(BaseModel):
@@ -19,7 +15,5 @@ class Greeting(BaseModel):
 
 
 @router.post("/greetings")
-async def greet(
-    request: Annotated[GreetingRequest, Depends(json_body(GreetingRequest))],
-) -> Greeting:
-    return Greeting(message=f"Hello, {request.name}!")
+async def greet(greeted: Greeted) -> Greeting:
+    return Greeting(message=f"Hello, {greeted.name}!")

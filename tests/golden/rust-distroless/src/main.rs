@@ -2,39 +2,55 @@
 
 use std::{env, process::ExitCode};
 
-use payments::{SERVICE, VERSION, config, healthcheck, server};
+use payments_app::{
+    SERVICE, VERSION,
+    config::Config,
+    platform::{self, Environment},
+};
 
-const USAGE_EXIT_CODE: u8 = 2;
+const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = env::args_os().skip(1).collect();
     let arguments: Vec<_> = arguments.iter().map(|argument| argument.to_str()).collect();
-    match arguments[..] {
-        [] => with_config(server::run),
+    let command: fn(&Config) -> ExitCode = match arguments[..] {
+        [] => serve,
+        [Some("healthcheck")] => healthcheck,
         [Some("version")] => {
             println!("{SERVICE} {VERSION}");
-            ExitCode::SUCCESS
+            return ExitCode::SUCCESS;
         }
-        [Some("healthcheck")] => with_config(|config| {
-            if let Err(error) = healthcheck::check(config.address) {
-                eprintln!("{error}");
-                return ExitCode::FAILURE;
-            }
-            ExitCode::SUCCESS
-        }),
         _ => {
             eprintln!("usage: {SERVICE} [version | healthcheck]");
-            ExitCode::from(USAGE_EXIT_CODE)
+            return ExitCode::from(USAGE);
+        }
+    };
+    match Environment::load(Config::read) {
+        Ok(config) => command(&config),
+        Err(errors) => {
+            eprintln!("{errors}");
+            ExitCode::from(USAGE)
         }
     }
 }
 
-fn with_config(command: impl FnOnce(&config::Config) -> ExitCode) -> ExitCode {
-    match config::Config::from_env() {
-        Ok(config) => command(&config),
+#[tokio::main]
+async fn serve(config: &Config) -> ExitCode {
+    match payments_app::run(config).await {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
-            ExitCode::from(USAGE_EXIT_CODE)
+            tracing::error!(%error, "cannot serve");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn healthcheck(config: &Config) -> ExitCode {
+    match platform::healthcheck(config.address) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("healthcheck: {error}");
+            ExitCode::FAILURE
         }
     }
 }

@@ -1,19 +1,15 @@
-//! The HTTP API of payments, and the process around it.
+//! The payments service.
 
 pub mod config;
-pub mod connection;
-pub mod greeting;
-pub mod health;
-pub mod healthcheck;
-pub mod json;
-pub mod logging;
-pub mod metrics;
-pub mod problem;
-pub mod process;
-pub mod request_id;
+pub mod greetings;
+pub mod platform;
 pub mod routes;
-pub mod server;
-pub mod telemetry;
+
+use std::io;
+
+use tokio::net::TcpListener;
+
+use crate::config::Config;
 
 /// The name in logs, metrics and messages.
 pub const SERVICE: &str = "payments";
@@ -23,3 +19,16 @@ pub const VERSION: &str = match option_env!("VERSION") {
     Some(version) => version,
     None => "dev",
 };
+
+/// Serves until a signal arrives, and until the requests in flight are answered.
+pub async fn run(config: &Config) -> io::Result<()> {
+    platform::init(SERVICE, VERSION, config.log_level);
+    let listener = TcpListener::bind(config.address).await?;
+    platform::serve(
+        listener,
+        routes::router(),
+        config.drain_delay,
+        config.shutdown_timeout,
+    )
+    .await
+}

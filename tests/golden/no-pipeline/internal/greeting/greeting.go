@@ -1,44 +1,33 @@
-// Package greeting is the example endpoint: copy its shape, then delete it.
+// Package greeting is the example: copy its shape, then delete it.
 package greeting
 
 import (
-	"encoding/json"
 	"net/http"
 	"unicode/utf8"
 
-	"example.com/platform/payments/internal/jsonhttp"
-	"example.com/platform/payments/internal/problem"
+	"example.com/platform/payments/internal/platform"
 )
 
 const maxNameLength = 100
 
-// Greeting is the answer to a request for one.
-type Greeting struct {
-	Message string `json:"message"`
+// Request says whom to greet.
+type Request struct {
+	Name string `json:"name" required:"true" minLength:"1" maxLength:"100"`
 }
 
-// New greets name.
-func New(name string) Greeting {
-	return Greeting{Message: "Hello, " + name + "!"}
+// Greeting is the answer.
+type Greeting struct {
+	Message string `json:"message" required:"true"`
 }
 
 // Create answers POST /v1/greetings.
 func Create(w http.ResponseWriter, r *http.Request) error {
-	object, err := jsonhttp.ReadObject(r)
-	if err != nil {
+	var request Request
+	if err := platform.ReadJSON(r, &request); err != nil {
 		return err
 	}
-	name, ok := parseName(object["name"])
-	if !ok {
-		return problem.New(http.StatusBadRequest, "The member name must be a string of 1 to 100 characters.")
+	if n := utf8.RuneCountInString(request.Name); n < 1 || n > maxNameLength {
+		return &platform.Problem{Status: http.StatusBadRequest, Detail: "The name must have 1 to 100 characters."}
 	}
-	return jsonhttp.Write(w, http.StatusOK, New(name))
-}
-
-func parseName(raw json.RawMessage) (name string, ok bool) {
-	if err := json.Unmarshal(raw, &name); err != nil {
-		return "", false
-	}
-	length := utf8.RuneCountInString(name)
-	return name, 1 <= length && length <= maxNameLength
+	return platform.WriteJSON(w, http.StatusOK, Greeting{Message: "Hello, " + request.Name + "!"})
 }

@@ -1,0 +1,1 @@
+"""What every service of the platform has in common. The platform owns this package."""

@@ -1,0 +1,14 @@
+"""Settings from the environment: each field is the variable of the same name in capitals."""
+
+from functools import lru_cache
+
+from service_platform.settings import PlatformSettings
+
+
+class Settings(PlatformSettings):
+    """HOST, PORT and what else every service reads are inherited; add your own here."""
+
+
+@lru_cache
+def get_settings() -> Settings:
+    return Settings()

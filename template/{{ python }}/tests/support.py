@@ -1,4 +1,0 @@
-from collections.abc import Callable
-from typing import Any
-
-type ReadLog = Callable[[], list[dict[str, Any]]]

@@ -1,0 +1,85 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/swaggest/openapi-go"
+	"github.com/swaggest/openapi-go/openapi31"
+
+	"example.com/platform/payments/internal/greeting"
+	"example.com/platform/payments/internal/platform"
+)
+
+var update = flag.Bool("update", false, "write openapi.json")
+
+// operations says of each route what openapi.json says.
+var operations = map[string]struct {
+	summary           string
+	request, response any
+}{
+	"POST /v1/greetings": {"Greet somebody", greeting.Request{}, greeting.Greeting{}},
+}
+
+// patterns is a router that remembers what is added.
+type patterns struct {
+	*http.ServeMux
+	added []string
+}
+
+func (p *patterns) Handle(pattern string, _ http.Handler) { p.added = append(p.added, pattern) }
+
+func (p *patterns) HandleFunc(pattern string, _ func(http.ResponseWriter, *http.Request)) {
+	p.added = append(p.added, pattern)
+}
+
+func TestOpenAPI(t *testing.T) {
+	const file = "../../openapi.json"
+	reflector := openapi31.NewReflector()
+	reflector.Spec.Info.WithTitle("payments").WithVersion("1.0.0")
+
+	var api patterns
+	routes(&api)
+	for _, pattern := range api.added {
+		method, path, _ := strings.Cut(pattern, " ")
+		described, ok := operations[pattern]
+		if !ok {
+			t.Errorf("%s is not in operations", pattern)
+			continue
+		}
+		operation, err := reflector.NewOperationContext(method, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		operation.SetSummary(described.summary)
+		operation.AddReqStructure(described.request)
+		operation.AddRespStructure(described.response)
+		operation.AddRespStructure(platform.Problem{}, func(unit *openapi.ContentUnit) {
+			unit.IsDefault = true
+			unit.Description = "An error"
+			unit.ContentType = "application/problem+json"
+		})
+		if err := reflector.AddOperation(operation); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	want, err := json.MarshalIndent(reflector.Spec, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = append(want, '\n')
+	if *update {
+		if err := os.WriteFile(file, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := os.ReadFile(file); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("openapi.json is out of date (%v): run make openapi", err)
+	}
+}

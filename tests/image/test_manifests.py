@@ -1,0 +1,91 @@
+"""What deploy/ renders to, for every language: valid, and what the checks and the image say."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from lab import install
+from rendering import COMBINATIONS, Render
+
+KUBERNETES = "1.36"
+SERVICES = {c["language"]: {"language": c["language"]} for c in COMBINATIONS.values()} | {
+    "digits": {"service_name": "3scale"},
+    "a YAML word": {"service_name": "null"},
+}
+OVERLAY = "deploy/overlays/production"
+
+
+def kustomize(service: Path, directory: str = OVERLAY) -> str:
+    done = subprocess.run(
+        [install.kustomize(), "build", service / directory], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def conformance(service: Path, manifests: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-B", "ci/conformance", "manifests", "-"]
+    return subprocess.run(command, cwd=service, input=manifests, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_the_overlay_is_valid_and_clean(name: str, render: Render) -> None:
+    service = render(**SERVICES[name])
+    rendered = kustomize(service)
+    documents = list(yaml.safe_load_all(rendered))
+    assert [document["kind"] for document in documents] == [
+        "Service", "Deployment", "PodDisruptionBudget", "HorizontalPodAutoscaler", "NetworkPolicy",
+    ]  # fmt: skip
+    for document in documents:
+        kubernetes_validate.validate(document, KUBERNETES, strict=True)
+    done = conformance(service, rendered)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_misspelt_field_and_a_weak_pod_are_found(render: Render) -> None:
+    service = render()
+    rendered = kustomize(service)
+    wrong = rendered.replace("terminationGracePeriodSeconds", "terminationGraceSeconds")
+    (deployment,) = (d for d in yaml.safe_load_all(wrong) if d["kind"] == "Deployment")
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(deployment, KUBERNETES, strict=True)
+    weak = rendered.replace("readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false")
+    assert "KUB-001" in conformance(service, weak).stdout
+    assert "selects no pod" in conformance(
+        service, rendered.replace("  selector:\n    app.kubernetes.io/name: payments",
+                                  "  selector:\n    app: payments"),
+    ).stdout  # fmt: skip
+
+
+def test_the_pod_monitor_is_a_component(render: Render, tmp_path: Path) -> None:
+    service = Path(shutil.copytree(render(), tmp_path / "service", symlinks=True))
+    overlay = service / OVERLAY / "kustomization.yaml"
+    with overlay.open("a", encoding="utf-8") as file:
+        file.write("\ncomponents:\n  - ../../components/pod-monitor\n")
+    (monitor,) = (
+        document
+        for document in yaml.safe_load_all(kustomize(service))
+        if document["kind"] == "PodMonitor"
+    )
+    assert monitor["spec"]["selector"]["matchLabels"] == {"app.kubernetes.io/name": "payments"}
+    assert monitor["spec"]["podMetricsEndpoints"] == [{"port": "http", "path": "/metrics"}]
+
+
+def test_the_pipelines_digest_is_what_is_deployed(render: Render, tmp_path: Path) -> None:
+    """The command that the overlay names, with kustomize itself."""
+    service = Path(shutil.copytree(render(), tmp_path / "service", symlinks=True))
+    reference = f"registry.example.com/platform/payments@sha256:{'a' * 64}"
+    subprocess.run(
+        [install.kustomize(), "edit", "set", "image", f"payments={reference}"],
+        cwd=service / OVERLAY, check=True,
+    )  # fmt: skip
+    rendered = kustomize(service)
+    assert f"image: {reference}\n" in rendered
+    assert conformance(service, rendered).returncode == 0
