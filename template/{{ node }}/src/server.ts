@@ -11,10 +11,10 @@ import type { Settings } from './settings.ts'
 export function buildServer(settings: Settings): FastifyInstance {
   const server = fastify({
     ...logging({ service, version, level: settings.LOG_LEVEL }),
-    bodyLimit: 1024 * 1024,
     requestTimeout: 60_000,
     keepAliveTimeout: settings.IDLE_TIMEOUT_SECONDS * 1000,
     http: { headersTimeout: 15_000 },
+    // What still comes in during the drain is served.
     return503OnClosing: false,
   })
 
@@ -37,5 +37,10 @@ export async function serve(settings: Settings): Promise<void> {
     },
   )
 
-  await server.listen({ host: settings.HOST, port: settings.PORT })
+  try {
+    await server.listen({ host: settings.HOST, port: settings.PORT })
+  } catch (err) {
+    server.log.error(err)
+    process.exit(1)
+  }
 }

@@ -14,7 +14,13 @@ export async function run<S extends CommonSettings>(commands: Commands<S>): Prom
   const command = process.argv.slice(2).join(' ')
   try {
     if (command === '') {
-      await serve(readSettings(process.env))
+      const settings = readSettings(process.env)
+      // Until it serves: the kernel drops a signal that a container's first process
+      // has no handler for.
+      const exit = () => process.exit()
+      process.on('SIGTERM', exit)
+      await serve(settings)
+      process.off('SIGTERM', exit)
     } else if (command === 'version') {
       console.log(`${service} ${version}`)
     } else if (command === 'healthcheck') {

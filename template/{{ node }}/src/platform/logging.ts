@@ -6,6 +6,7 @@ import {
   type FastifyServerOptions,
   LogController,
 } from 'fastify'
+import { destination, stdTimeFunctions } from 'pino'
 
 export interface LoggingOptions {
   service: string
@@ -19,20 +20,29 @@ export function logging({ service, version, level }: LoggingOptions) {
     logger: {
       level,
       base: { service, version },
-      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
+      // Synchronous, so that lines keep their order when the process exits.
+      stream: destination({ dest: 1, sync: true }),
     },
     genReqId: requestId,
-    childLoggerFactory: (logger, bindings, options, { headers }) => {
-      const traceId = traceparent.exec(String(headers.traceparent))?.[1]
-      return logger.child(traceId ? { ...bindings, trace_id: traceId } : bindings, options)
-    },
     logController: new RequestLog({ requestIdLogLabel: 'request_id' }),
   } satisfies FastifyServerOptions
 }
 
-/** https://www.w3.org/TR/trace-context/#traceparent-header */
+// https://www.w3.org/TR/trace-context/#traceparent-header
 const traceparent = /^(?!ff)[\da-f]{2}-(?!0{32})([\da-f]{32})-(?!0{16})[\da-f]{16}-[\da-f]{2}(-|$)/
+
+/** The trace that the caller's traceparent names. */
+export function traceIdOf({ headers }: FastifyRequest): string | undefined {
+  const header = headers.traceparent
+  return typeof header === 'string' ? traceparent.exec(header)?.[1] : undefined
+}
+
+/** What was asked for, without the query: that may hold a secret. */
+export function pathOf(request: FastifyRequest): string {
+  return request.url.split('?', 1)[0] as string
+}
 
 /** The caller's id where it is well formed, else a new one. */
 function requestId({ headers }: Pick<IncomingMessage, 'headers'>): string {
@@ -51,7 +61,7 @@ class RequestLog extends LogController {
     request.log[level](
       {
         method: request.method,
-        path: request.url.split('?', 1)[0],
+        path: pathOf(request),
         status,
         duration_ms: Math.round(reply.elapsedTime * 1000) / 1000,
       },

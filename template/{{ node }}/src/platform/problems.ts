@@ -1,19 +1,20 @@
-import { STATUS_CODES } from 'node:http'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+
+// An import of node:http would load its fetch, too, and slow every start by that.
+const { STATUS_CODES } = process.getBuiltinModule('node:http')
 
 /** Answers an error as application/problem+json (RFC 9457); a 5xx says nothing of its inside. */
 export function sendProblem(
-  error: FastifyError,
+  error: FastifyError | undefined,
   request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply {
-  const status = reply.statusCode >= 400 ? reply.statusCode : (error.statusCode ?? 500)
-  if (status >= 500) request.log.error({ err: error }, 'request failed')
-  return problem(
-    reply,
-    status,
-    status < 500 ? error.message : 'The service could not answer this request.',
-  )
+  const status = reply.statusCode >= 400 ? reply.statusCode : (error?.statusCode ?? 500)
+  if (status >= 500 || error === undefined) {
+    request.log.error({ err: error }, 'request failed')
+    return problem(reply, status, 'The service could not answer this request.')
+  }
+  return problem(reply, status, error.message)
 }
 
 export function sendNotFound(_request: FastifyRequest, reply: FastifyReply): FastifyReply {

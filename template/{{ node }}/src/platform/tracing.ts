@@ -19,6 +19,7 @@ if (process.env.OTEL_EXPORTER_OTLP_ENDPOINT) {
         ignorePaths: ({ url }) => polled.includes(url),
         requestHook: (span, request) => {
           span.updateName(`${request.method} ${request.routeOptions.url ?? ''}`.trimEnd())
+          span.setAttribute('url.path', request.url.split('?', 1)[0] as string)
           // A trace that begins here: the caller sent none.
           if (request.headers.traceparent === undefined) {
             const { traceId } = span.spanContext()
