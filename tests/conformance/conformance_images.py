@@ -9,6 +9,7 @@ import io
 import json
 import struct
 import tarfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,7 +48,45 @@ def elf(content: bytes = b"", interpreter: str = "") -> bytes:
     return header + segment + loader + content
 
 
-BUSYBOX = elf(b"\0BusyBox is a multi-call binary that combines many common Unix\0")
+# What tells a program: each has a hint and a proof of another kind.
+BUSYBOX_TEXT = b"\0BusyBox is a multi-call binary that combines many\0applet not found\0"
+BASH = b"\0GNU bash, version 5\0%s: ambiguous redirect\0"
+DASH = b"\0job control turned off\0parameter not set\0"
+PYTHON = b"\0Py_BytesMain\0PYTHONHASHSEED\0"
+PERL = b"\0perl_parse\0PERL5DB\0"
+JAVA = b"\0JLI_Launch\0libjli.so\0"
+NODE = b"\0_ZN4node5Start\0NODE_OPTIONS\0"
+BUSYBOX = elf(BUSYBOX_TEXT)
+GO_INFO = bytes.fromhex("3077af0c9274080241e1c107e6d618e6")
+
+
+def go_program(main: str) -> bytes:
+    """What a Go program says of its own build, wherever it stands in the file."""
+    return bytes(300) + GO_INFO + f"path\t{main}\nmod\t{main}\tv1.0.0\n".encode() + bytes(64)
+
+
+def zipped(members: dict[str, bytes], stream: bool = False, stored: bool = False) -> bytes:
+    """A zip; `stream` leaves the sizes to descriptors behind the members, as the tool jar does."""
+    buffer = io.BytesIO()
+    target = _Unseekable(buffer) if stream else buffer
+    method = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
+    with zipfile.ZipFile(target, "w", method) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+class _Unseekable(io.RawIOBase):
+    """A target that zipfile cannot go back in."""
+
+    def __init__(self, target: io.BytesIO) -> None:
+        self._target = target
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        return self._target.write(data)
 
 
 def java_keystore(*kinds: str) -> bytes:

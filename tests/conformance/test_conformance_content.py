@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import random
 import shutil
+import sys
 import time
 from pathlib import Path
 
 import pytest
 from conformance_images import (
+    BASH,
     BUSYBOX,
+    BUSYBOX_TEXT,
+    CERTIFICATE,
+    DASH,
+    JAVA,
+    NODE,
     PRIVATE_KEY,
+    PYTHON,
     Item,
     Spec,
     directory,
     docker_archive,
     elf,
     file,
+    go_program,
     hardlink,
     java_keystore,
     opaque,
@@ -24,6 +34,7 @@ from conformance_images import (
     symlink,
     twin,
     whiteout,
+    zipped,
 )
 from conformance_tool import TEMPLATE, Answer, run
 
@@ -90,9 +101,7 @@ def test_directory_replaces_a_link_and_a_link_a_directory(tmp_path: Path) -> Non
 
 
 def test_shell_under_a_merged_usr_is_reported_once(tmp_path: Path) -> None:
-    spec = release().add(
-        program("bin/dash", b"\0job control turned off\0"), symlink("usr/bin/sh", "dash")
-    )
+    spec = release().add(program("bin/dash", DASH), symlink("usr/bin/sh", "dash"))
     assert findings(check(tmp_path, spec), "IMG-001") == [
         "/usr/bin/dash: dash (shell), also as /usr/bin/sh"
     ]
@@ -101,7 +110,7 @@ def test_shell_under_a_merged_usr_is_reported_once(tmp_path: Path) -> None:
 def test_shell_in_a_split_layout(tmp_path: Path) -> None:
     spec = release()
     spec.layers[0] = [item for item in spec.layers[0] if item.path != "bin"]
-    spec.add(directory("bin/"), program("bin/dash", b"\0job control turned off\0"))
+    spec.add(directory("bin/"), program("bin/dash", DASH))
     assert findings(check(tmp_path, spec), "IMG-001") == ["/bin/dash: dash (shell)"]
 
 
@@ -114,7 +123,7 @@ def test_hard_links_are_one_program_with_several_names(tmp_path: Path) -> None:
 
 
 def test_hard_link_survives_its_first_name(tmp_path: Path) -> None:
-    spec = release().add(program("opt/bash", b"GNU bash, version 5"), hardlink("opt/x", "opt/bash"))
+    spec = release().add(program("opt/bash", BASH), hardlink("opt/x", "opt/bash"))
     spec.layers.append([whiteout("opt/bash")])
     assert findings(check(tmp_path, spec), "IMG-001") == ["/opt/x: bash (shell) under another name"]
 
@@ -291,7 +300,7 @@ def test_a_service_may_have_any_name(tmp_path: Path, name: str) -> None:
 
 def test_a_service_that_is_a_shell(tmp_path: Path) -> None:
     spec = release()
-    spec.layers[1] = [directory("app/"), program("app/payments", b"GNU bash, version 5")]
+    spec.layers[1] = [directory("app/"), program("app/payments", BASH)]
     assert check(tmp_path, spec).ids == {"IMG-001"}
 
 
@@ -301,34 +310,34 @@ def test_a_service_that_is_a_shell(tmp_path: Path) -> None:
         (
             "python",
             [
-                program("usr/bin/python3.13", b"Py_BytesMain"),
+                program("usr/bin/python3.13", PYTHON),
                 symlink("usr/bin/python", "python3.13"),
             ],
             set(),
         ),
-        ("python", [program("nodejs/bin/node", b"_ZN4node5Start")], {"IMG-003"}),
+        ("python", [program("nodejs/bin/node", NODE)], {"IMG-003"}),
         ("python", [file("app/.venv/bin/pip", "#!/app/.venv/bin/python\n", 0o755)], {"IMG-002"}),
-        ("node", [program("nodejs/bin/node", b"_ZN4node5Start")], set()),
+        ("node", [program("nodejs/bin/node", NODE)], set()),
         ("node", [file("nodejs/bin/npm", "#!/usr/bin/env node\n", 0o755)], {"IMG-002"}),
         (
             "java",
             [
-                program("opt/java/bin/java", b"JLI_Launch"),
-                file("opt/java/lib/libjli.so", elf(b"JLI_Launch")),
+                program("opt/java/bin/java", JAVA),
+                file("opt/java/lib/libjli.so", elf(JAVA)),
             ],
             set(),
         ),
-        ("java", [program("opt/java/bin/keytool", b"JLI_Launch")], set()),
+        ("java", [program("opt/java/bin/keytool", JAVA)], set()),
         (
             "java",
-            [program("opt/java/bin/javac", b"JLI_Launch\0com.sun.tools.javac.Main")],
+            [program("opt/java/bin/javac", JAVA + b"com.sun.tools.javac.Main")],
             {"IMG-003"},
         ),
-        ("java", [program("opt/java/bin/x", b"JLI_Launch\0jdk.internal.jshell.tool")], {"IMG-003"}),
+        ("java", [program("opt/java/bin/x", JAVA + b"jdk.internal.jshell.tool")], {"IMG-003"}),
         ("java", [file("opt/java/release", 'MODULES="java.base jdk.jshell"\n')], {"IMG-003"}),
         ("java", [file("opt/java/release", 'MODULES="java.base java.sql"\n')], set()),
-        ("go", [program("opt/java/bin/java", b"JLI_Launch")], {"IMG-003"}),
-        ("rust", [program("usr/bin/python3.13", b"Py_BytesMain")], {"IMG-003"}),
+        ("go", [program("opt/java/bin/java", JAVA)], {"IMG-003"}),
+        ("rust", [program("usr/bin/python3.13", PYTHON)], {"IMG-003"}),
     ],
 )
 def test_own_runtime(tmp_path: Path, language: str, items: list[Item], expected: set[str]) -> None:
@@ -365,17 +374,27 @@ def test_real_programs_under_another_name(tmp_path: Path, name: str) -> None:
         assert check(tmp_path, release().add(file("app/x", data, 0o755)), "go").ids == {"IMG-003"}
 
 
-def test_a_large_go_program_is_nothing_else(tmp_path: Path) -> None:
-    tool = Path("/usr/local/go/bin/go")
-    if not tool.is_file():
+def test_a_real_go_program_is_nothing_else(tmp_path: Path) -> None:
+    tools = Path("/usr/local/go/bin")
+    if not tools.is_dir():
         pytest.skip("the Go toolchain is not at /usr/local/go")
-    assert check(tmp_path, release().add(file("app/x", tool.read_bytes(), 0o755))).ids == set()
+    for name, expected in (("gofmt", set()), ("go", {"IMG-003"})):
+        data = (tools / name).read_bytes()
+        assert check(tmp_path, release().add(file("app/x", data, 0o755))).ids == expected
+
+
+def test_shellcheck_is_no_shell(tmp_path: Path) -> None:
+    """It has the names of every shell's variables and options in it."""
+    found = Path(sys.executable).parent / "shellcheck"
+    spec = release()
+    spec.layers[1][1].data = found.read_bytes()
+    assert check(tmp_path, spec).ids <= {"IMG-007"}  # for its loader
 
 
 def test_signature_across_a_window(tmp_path: Path) -> None:
     from conformance.content import WINDOW
 
-    data = elf(bytes(WINDOW - 200) + b"GNU bash, version 5" + bytes(1 << 20))
+    data = elf(bytes(WINDOW - 200) + BASH + bytes(1 << 20))
     assert check(tmp_path, release().add(file("app/x", data, 0o755))).ids == {"IMG-001"}
 
 
@@ -413,7 +432,7 @@ def test_a_console_script_as_start_command(
     tmp_path: Path, shebang: str, expected: set[str]
 ) -> None:
     python = [
-        program("usr/bin/python3.13", b"Py_BytesMain"),
+        program("usr/bin/python3.13", PYTHON),
         directory("app/bin/"),
         symlink("app/bin/python", "/usr/bin/python3.13"),
         file("app/bin/payments", f"{shebang}\nimport payments\n", 0o755),
@@ -473,3 +492,228 @@ def test_a_shell_elsewhere_in_the_debug_image(tmp_path: Path) -> None:
     paths = [docker_archive(tmp_path / "d", twin(of)), docker_archive(tmp_path / "r", of)]
     answer = run("image", paths[0], "--twin", paths[1], "--language", "go", "--format", "json")
     assert answer.ids == {"IMG-001"}
+
+
+# One telling string is a hint, two of different kinds are a finding
+
+
+SPEAKING = [
+    b"apk-tools ",
+    b"PERL5DB",
+    b"LUA_INIT",
+    b"DENO_DIR",
+    b"UV_PYTHON_INSTALL_DIR",
+    b"OPTIND\0noglob\0PS4",
+    b"GNU bash, version ",
+    b"BusyBox is a multi-call binary",
+    b"AWKPATH\0Usage: mawk ",
+    b"GCC_EXEC_PREFIX\0COLLECT_GCC_OPTIONS",
+    b"JLI_Launch",
+    b"src.elv.sh/pkg/shell\0mvdan.cc/sh/v3/cmd/gosh\0path\tmvdan.cc/sh/v3/cmd/gosh\n",
+]
+
+
+@pytest.mark.parametrize("text", SPEAKING)
+def test_a_program_that_speaks_of_another_is_not_that(tmp_path: Path, text: bytes) -> None:
+    assert check(tmp_path, release().add(program("app/tool", text))).ids == set()
+
+
+def test_all_hints_together_are_no_proof(tmp_path: Path) -> None:
+    assert check(tmp_path, release().add(program("app/tool", b"\0".join(SPEAKING)))).ids == set()
+
+
+@pytest.mark.parametrize(
+    ("main", "expected"),
+    [
+        ("mvdan.cc/sh/v3/cmd/gosh", {"IMG-001"}),
+        ("github.com/u-root/u-root/cmds/core/gosh", {"IMG-001"}),
+        ("src.elv.sh/cmd/elvish", {"IMG-001"}),
+        ("github.com/traefik/yaegi/cmd/yaegi", {"IMG-003"}),
+        ("github.com/d5/tengo/v2/cmd/tengo", {"IMG-003"}),
+        ("github.com/dop251/goja/goja", {"IMG-003"}),
+        ("github.com/benhoyt/goawk", {"IMG-003"}),
+        ("cmd/compile", {"IMG-003"}),
+        ("mvdan.cc/sh/v3/cmd/shfmt", set()),
+        ("example.com/payments/cmd/payments", set()),
+    ],
+)
+def test_a_go_program_is_what_it_was_built_from(
+    tmp_path: Path, main: str, expected: set[str]
+) -> None:
+    assert check(tmp_path, release().add(program("app/helper", go_program(main)))).ids == expected
+
+
+OTHERS: dict[str, tuple[bytes, str]] = {
+    "rc": (b"$Release: @(#)rc 1.7 $\0unknown node in walk", "IMG-001"),
+    "es": (b"usage: es [-c command] [-sil]\0uncaught exception: %L\n", "IMG-001"),
+    "awk": (b"can't happen: bad conversion %c in format()\0usage: %s [-F fs][-v x]", "IMG-003"),
+    "expect": (b"Expect_Init\0libexpect.so.5", "IMG-003"),
+    "duktape": (b"Usage: duk [options] [<filenames>]\0[ecmascript code]", "IMG-003"),
+    "gforth": (b"GFORTHPATH\0Print engine version and exit", "IMG-003"),
+    "gcc": (b"GCC_EXEC_PREFIX\0Using built-in specs", "IMG-003"),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_programs_that_few_know(tmp_path: Path, name: str) -> None:
+    text, expected = OTHERS[name]
+    assert check(tmp_path, release().add(program("app/helper", text))).ids == {expected}
+
+
+def test_a_hint_and_its_proof_may_be_far_apart(tmp_path: Path) -> None:
+    from conformance.content import SHELL_SIZE, WINDOW
+
+    for hint, gap, proof in (
+        (b"GNU bash, version 5", 2 * WINDOW, b"ambiguous redirect"),
+        (b"ambiguous redirect", 2 * WINDOW, b"GNU bash, version 5"),
+    ):
+        data = elf(hint + bytes(gap) + proof + bytes(1 << 20))
+        assert check(tmp_path, release().add(file("app/x", data, 0o755))).ids == {"IMG-001"}
+    far = elf(b"_ZN4node5Start" + bytes(SHELL_SIZE + WINDOW) + b"NODE_OPTIONS" + bytes(1 << 20))
+    assert check(tmp_path, release().add(file("app/x", far, 0o755))).ids == {"IMG-003"}
+
+
+# Archives
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_shell_in_a_jar(tmp_path: Path, stream: bool, stored: bool) -> None:
+    members = {
+        "META-INF/MANIFEST.MF": b"Manifest-Version: 1.0\n",
+        "com/example/Main.class": b"\xca\xfe\xba\xbe" + bytes(40_000),
+        "native/linux/helper": elf(bytes(70_000) + BUSYBOX_TEXT),
+    }
+    jar = zipped(members, stream, stored)
+    if stream and stored:
+        jar = zipped(members, stream)  # the length of a stored member must be known
+    spec = release().add(file("app/app.jar", jar))
+    assert findings(check(tmp_path, spec, "java"), "IMG-001") == [
+        "/app/app.jar: busybox in its native/linux/helper (shell)"
+    ]
+
+
+def test_a_shell_in_a_jar_in_a_jar(tmp_path: Path) -> None:
+    inner = zipped({"bin/x": elf(DASH)})
+    jar = zipped({"a.txt": b"a", "BOOT-INF/lib/inner.jar": inner}, stored=True)
+    spec = release().add(file("app/app.jar", jar), file("app/x.zip", b"#!/usr/bin/env x\n" + inner))
+    assert findings(check(tmp_path, spec, "java"), "IMG-001") == [
+        "/app/app.jar: dash in its bin/x (shell)",
+        "/app/x.zip: dash in its bin/x (shell)",
+    ]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_jar_of_a_service(tmp_path: Path, stream: bool) -> None:
+    members = {"lib/libx.so": elf(b"strings of a library"), "run.sh": b"#!/bin/sh\n", "a/": b""}
+    jar = zipped({**members, "lib/deep.jar": zipped({"x.class": bytes(9)}, stream)}, stream)
+    assert check(tmp_path, release().add(file("app/app.jar", jar)), "java").ids == set()
+
+
+@pytest.mark.parametrize("end", [4, 40, 200, 2000, -30])
+def test_a_jar_that_is_cut_off(tmp_path: Path, end: int) -> None:
+    jar = zipped({"a": bytes(range(256)) * 40, "b": elf(b"x")}, stream=True)[:end]
+    assert check(tmp_path, release().add(file("app/app.jar", jar)), "java").ids == set()
+
+
+def test_a_jar_that_unpacks_to_too_much(tmp_path: Path) -> None:
+    jar = zipped({f"{number}": elf(bytes(8 << 20)) for number in range(8)})
+    path = docker_archive(tmp_path / "i.tar", release().add(file("app/app.jar", jar)))
+    answer = run("image", path, "--language", "java", "--max-bytes", str(32 << 20))
+    assert answer.code == 2
+    assert "unpacks to more than" in answer.err
+
+
+def test_archives_take_no_long_time(tmp_path: Path) -> None:
+    """A fat jar of 60 MB, and one of 400 small ones: within the time of an image check."""
+    noise = random.Random(1).randbytes(1 << 20)
+    inner = zipped({f"C{number}.class": noise[number : number + 9_000] for number in range(100)})
+    fat = {f"BOOT-INF/lib/{number}.jar": inner for number in range(60)}
+    spec = release().add(
+        file("app/app.jar", zipped(fat, stored=True)),
+        *(file(f"app/lib/{number}.jar", zipped({"x": b"y" * 500})) for number in range(400)),
+    )
+    started = time.process_time()
+    assert check(tmp_path, spec, "java").ids == set()
+    assert time.process_time() - started < 4
+
+
+# Links, certificates, owners
+
+
+def test_a_link_out_of_the_root_ends_at_the_root(tmp_path: Path) -> None:
+    """As the kernel follows it: .. of the root is the root."""
+    spec = release().add(
+        symlink("data", "../../../etc"),
+        symlink("app/run", "../../../../app/payments"),
+        symlink("app/out", "a/../../../x"),
+    )
+    spec.config["Entrypoint"] = ["/app/run"]
+    assert check(tmp_path, spec).ids == set()
+    spec.config["Entrypoint"] = ["/data/passwd"]
+    assert check(tmp_path, spec).ids == {"IMG-007"}
+    spec.layers.append([file("data/shadow", "x"), whiteout("data/ssl")])
+    assert "IMG-009" in check(tmp_path, spec).ids
+
+
+@pytest.mark.parametrize(
+    ("environment", "path", "expected"),
+    [
+        ([], "etc/ssl/certs/4a6481c9.0", set()),
+        ([], "etc/ssl/certs/ISRG_Root_X1.pem", set()),
+        ([], "etc/pki/tls/certs/x.pem", set()),
+        ([], "etc/certs/x.pem", {"IMG-009"}),
+        (["SSL_CERT_DIR=/none:/etc/certs"], "etc/certs/x.pem", set()),
+        (["SSL_CERT_DIR=/none"], "etc/ssl/certs/x.pem", {"IMG-009"}),
+        (["SSL_CERT_FILE=/none"], "etc/ssl/certs/x.pem", {"IMG-009"}),
+        (["SSL_CERT_FILE=/none", "SSL_CERT_DIR=/etc/certs"], "etc/certs/x.pem", set()),
+    ],
+)
+def test_certificates_as_single_files(
+    tmp_path: Path, environment: list[str], path: str, expected: set[str]
+) -> None:
+    spec = release()
+    spec.config["Env"] = ["PATH=/usr/bin", *environment]
+    spec.layers[0] = [item for item in spec.layers[0] if "ca-certificates" not in item.path]
+    spec.add(file(path, CERTIFICATE))
+    assert check(tmp_path, spec).ids == expected
+
+
+def test_a_link_to_a_certificate_counts(tmp_path: Path) -> None:
+    spec = release()
+    spec.config["Env"] = []
+    spec.layers[0] = [item for item in spec.layers[0] if "ca-certificates" not in item.path]
+    spec.add(
+        file("usr/share/ca/x.crt", CERTIFICATE), symlink("etc/ssl/certs/1.0", "/usr/share/ca/x.crt")
+    )
+    assert check(tmp_path, spec).ids == set()
+
+
+@pytest.mark.parametrize(
+    ("item", "owned"),
+    [
+        (file("app/lib/a.py", uid=65532), True),
+        (file("srv/x", uid=65532, mode=0o444), True),
+        (file("app/x", uid=65533), False),
+        (file("home/nonroot/.config", uid=65532), False),
+        (file("nonexistent/x", uid=65532), False),
+        (file("tmp/x", uid=65532), False),
+        (file("var/cache/x", uid=65532), False),
+        (directory("data", uid=65532), False),
+    ],
+)
+def test_what_the_services_user_owns(tmp_path: Path, item: Item, owned: bool) -> None:
+    spec = release()
+    spec.layers[0][3].data = b"nonroot:x:65532:65532:nonroot:/nonexistent:/sbin/nologin\n"
+    answer = check(tmp_path, spec.add(item))
+    assert answer.ids == ({"IMG-006"} if owned else set())
+
+
+def test_many_files_of_the_services_user_are_one_finding(tmp_path: Path) -> None:
+    spec = release()
+    for item in spec.layers[1]:
+        item.uid = 65532
+    spec.add(*(file(f"app/lib/{number}.py", uid=65532) for number in range(9)))
+    assert findings(check(tmp_path, spec), "IMG-006") == [
+        "/app/payments: the image's user (65532) owns this file, and 9 more, and can change it"
+    ]

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from conformance_images import (
+    BASH,
+    PYTHON,
     Spec,
     archive,
     configuration,
@@ -46,7 +48,7 @@ def padded(data: bytes) -> bytes:
 
 
 def shelled() -> Spec:
-    return release().add(program("app/x", b"GNU bash, version 5"))
+    return release().add(program("app/x", BASH))
 
 
 @pytest.mark.parametrize("pack", [gz, plain, two_members, padded])
@@ -172,7 +174,7 @@ def test_long_names_and_names_that_are_not_text(tmp_path: Path) -> None:
 
 
 def test_the_language_comes_from_the_repository(tmp_path: Path) -> None:
-    spec = release().add(program("usr/bin/python3.13", b"Py_BytesMain"))
+    spec = release().add(program("usr/bin/python3.13", PYTHON))
     path = docker_archive(tmp_path / "image.tar", spec)
     repo = tmp_path / "repo"
     repo.mkdir()

@@ -176,12 +176,10 @@ def test_layer_that_is_not_the_one_that_was_configured(tmp_path: Path) -> None:
         file("../../etc/cron.d/x", b"evil"),
         file("app/../../x", b"evil"),
         hardlink("app/shadow", "../../etc/shadow"),
-        symlink("app/out", "../../../etc/shadow"),
-        symlink("app/out", "a/../../../x"),
     ],
-    ids=["up", "down-and-up", "hardlink", "symlink", "winding"],
+    ids=["up", "down-and-up", "hardlink"],
 )
-def test_paths_and_links_out_of_the_root(tmp_path: Path, item: Item) -> None:
+def test_paths_out_of_the_root(tmp_path: Path, item: Item) -> None:
     refused(
         check(docker_archive(tmp_path / "i.tar", release().add(item))), "out of the image's root"
     )

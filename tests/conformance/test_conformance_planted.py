@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 from conformance.registry import CHECKS
 from conformance_images import (
+    BASH,
     BUSYBOX,
+    DASH,
+    JAVA,
+    NODE,
+    PERL,
     PKCS12,
     PRIVATE_KEY,
     Layer,
@@ -19,6 +24,7 @@ from conformance_images import (
     docker_archive,
     elf,
     file,
+    go_program,
     hardlink,
     java_keystore,
     opaque,
@@ -27,6 +33,7 @@ from conformance_images import (
     symlink,
     twin,
     whiteout,
+    zipped,
 )
 from conformance_service import KANIKO, deviation, edit, lock, record, service, write
 from conformance_tool import repository_checks, run
@@ -76,18 +83,22 @@ def service_replaced_through_a_link(spec: Spec) -> None:
     ]
 
 
+UV = b"\0UV_PYTHON_INSTALL_DIR\0An extremely fast Python package manager\0"
+
 IMAGE: dict[str, list[ImagePlant]] = {
     "IMG-001": [
         lambda spec: spec.add(file("app/x", BUSYBOX, 0o755)),
         lambda spec: spec.add(file("app/x", BUSYBOX, 0o644)),
         lambda spec: spec.add(program("usr/bin/sh", b"anything")),
-        lambda spec: spec.add(program("usr/bin/tool", b"\0OPTIND\0PS4\0noglob\0")),
+        lambda spec: spec.add(program("app/x", b"\0OPTIND\0PS4\0noglob\0%s: parameter not set\0")),
         lambda spec: spec.add(file("opt/tool.so", BUSYBOX), symlink("usr/bin/sh", "/opt/tool.so")),
         lambda spec: spec.add(file("busybox/sh", BUSYBOX, 0o755)),
+        lambda spec: spec.add(program("app/helper", go_program("mvdan.cc/sh/v3/cmd/gosh"))),
+        lambda spec: spec.add(file("app/tools.jar", zipped({"bin/x": elf(DASH)}))),
     ],
     "IMG-002": [
         lambda spec: spec.add(program("usr/bin/apt-get")),
-        lambda spec: spec.add(program("app/x", b"\0DPKG_MAINTSCRIPT_PACKAGE\0")),
+        lambda spec: spec.add(program("app/x", b"\0DPKG_MAINTSCRIPT_PACKAGE\0dpkg-deb\0")),
         lambda spec: spec.add(program("sbin/apk")),
         lambda spec: spec.add(file("usr/local/bin/pip3.13", "#!/usr/bin/python3\n", 0o755)),
         lambda spec: spec.add(file("usr/lib/python3/dist-packages/pip/__init__.py")),
@@ -97,20 +108,26 @@ IMAGE: dict[str, list[ImagePlant]] = {
         lambda spec: spec.add(
             file("app/site-packages/virtualenv/seed/wheels/embed/pip-25.3-py3-none-any.whl")
         ),
-        lambda spec: spec.add(program("usr/bin/microdnf-real", b"\0libdnf.so.2\0")),
+        lambda spec: spec.add(program("usr/bin/mdnf", b"\0libdnf.so.2\0dnf_context_new\0")),
         lambda spec: spec.add(file("app/bin/pipenv", "#!/app/bin/python\n", 0o755)),
         lambda spec: spec.add(file("app/node_modules/.pnpm/npm@11/node_modules/npm/package.json")),
         lambda spec: spec.add(file("usr/local/lib/node_modules/npm/package.json", "{}")),
         lambda spec: spec.add(file("usr/lib/node_modules/corepack/package.json", "{}")),
-        lambda spec: spec.add(program("app/installer", b"\0UV_PYTHON_INSTALL_DIR\0")),
+        lambda spec: spec.add(
+            program(
+                "app/installer",
+                b"\0UV_PYTHON_INSTALL_DIR\0An extremely fast Python package manager\0",
+            )
+        ),
     ],
     "IMG-003": [
         lambda spec: spec.add(program("usr/bin/python3.13")),
-        lambda spec: spec.add(program("app/x", b"\0PERL5DB\0")),
-        lambda spec: spec.add(program("opt/java/bin/java", b"\0JLI_Launch\0")),
-        lambda spec: spec.add(program("nodejs/bin/node", b"\0_ZN4node5Start\0")),
+        lambda spec: spec.add(program("app/x", PERL)),
+        lambda spec: spec.add(program("opt/java/bin/java", JAVA)),
+        lambda spec: spec.add(program("nodejs/bin/node", NODE)),
         lambda spec: spec.add(program("usr/bin/gcc-14")),
         lambda spec: spec.add(program("usr/bin/mawk")),
+        lambda spec: spec.add(program("app/cc1", b"\0GCC_EXEC_PREFIX\0no input files\0")),
         lambda spec: spec.add(
             file("opt/java/release", 'JAVA_VERSION="25"\nMODULES="java.base jdk.compiler"\n')
         ),
@@ -132,6 +149,8 @@ IMAGE: dict[str, list[ImagePlant]] = {
         settings(User="root"),
         settings(User="nonroot"),
         settings(User="65532:nonroot"),
+        lambda spec: setattr(spec.layers[1][1], "uid", 65532),
+        lambda spec: spec.add(file("etc/payments.toml", uid=65532)),
     ],
     "IMG-007": [
         settings(Entrypoint=["/app/none"], Healthcheck=None),
@@ -151,6 +170,9 @@ IMAGE: dict[str, list[ImagePlant]] = {
     "IMG-008": [
         settings(Entrypoint=["/bin/sh", "-c", "/app/payments"]),
         settings(Entrypoint=None, Cmd=["/bin/sh", "-c", "/app/payments"]),
+        settings(Entrypoint=["/sbin/tini", "--", "/bin/sh", "-c", "/app/payments"]),
+        settings(Entrypoint=["/usr/bin/env", "PORT=1"], Cmd=["sh", "-c", "/app/payments"]),
+        settings(Healthcheck={"Test": ["CMD", "timeout", "3", "/bin/sh", "/app/health.sh"]}),
         settings(Healthcheck={"Test": ["CMD-SHELL", "/app/payments healthcheck"]}),
     ],
     "IMG-009": [
@@ -198,6 +220,9 @@ IMAGE: dict[str, list[ImagePlant]] = {
         label("org.opencontainers.image.source", None),
         label("org.opencontainers.image.title", ""),
         label("org.opencontainers.image.version", " "),
+        label("org.opencontainers.image.created", "yesterday"),
+        label("org.opencontainers.image.source", "payments"),
+        label("org.opencontainers.image.base.digest", "sha256:none"),
     ],
 }
 
@@ -714,7 +739,7 @@ def test_twin_names_what_was_changed_through_a_link(tmp_path: Path) -> None:
 )
 def test_a_hard_link_is_of_the_layer_that_made_it(tmp_path: Path, removal: Layer) -> None:
     """Whiteouts of that layer spare it, though the file it names is of a lower one."""
-    spec = release().add(directory("srv/"), program("opt/bash", b"GNU bash, version 5"))
+    spec = release().add(directory("srv/"), program("opt/bash", BASH))
     spec.layers.append([hardlink("srv/x", "opt/bash"), *removal])
     path = docker_archive(tmp_path / "image.tar", spec)
     answer = run("image", path, "--language", "go", "--repo", tmp_path)
@@ -724,7 +749,7 @@ def test_a_hard_link_is_of_the_layer_that_made_it(tmp_path: Path, removal: Layer
 
 
 def test_a_hard_link_of_a_lower_layer_is_removed(tmp_path: Path) -> None:
-    spec = release().add(directory("srv/"), program("opt/bash", b"GNU bash, version 5"))
+    spec = release().add(directory("srv/"), program("opt/bash", BASH))
     spec.layers.append([hardlink("srv/x", "opt/bash"), whiteout("opt/bash")])
     spec.layers.append([opaque("srv")])
     path = docker_archive(tmp_path / "image.tar", spec)

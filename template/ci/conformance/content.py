@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from .model import printable
 from .secrets_in_files import PRIVATE_KEY, private_key_in, secret_in
 from .tarstream import Content
+from .zipstream import ARCHIVE, members
 
 HEAD = 64 << 10
 TEXT = 4 << 20  # so much of a text is searched for a private key, which may stand anywhere in it
 WINDOW = 8 << 20
 OVERLAP = 256
 SHELL_SIZE = 32 << 20  # no shell is larger; a few runtimes are
+MAX_NESTED = 3  # archives in archives
+ELF = b"\x7fELF"
+IN_ARCHIVE = " in its "
 
 SHELL, PACKAGE_MANAGER, INTERPRETER = "shell", "package manager", "interpreter"
 
@@ -22,61 +28,100 @@ def _wide(text: str) -> bytes:
     return text.encode("utf-32-le")
 
 
-# Strings that only the program itself carries; all needles of one row must be in the file.
-_SIGNATURES: tuple[tuple[str, str, tuple[bytes, ...]], ...] = (
-    (SHELL, "busybox", (b"BusyBox is a multi-call binary",)),
-    (SHELL, "toybox", (b"Toybox %s multicall binary",)),
-    (SHELL, "bash", (b"GNU bash, version ",)),
-    (SHELL, "dash", (b"job control turned off",)),
-    (SHELL, "zsh", (b"ZSH_PATCHLEVEL",)),
-    (SHELL, "ksh", (b"@(#)MIRBSD KSH",)),
-    (SHELL, "ksh", (b"@(#)LEGACY KSH",)),
-    (SHELL, "ksh", (b"@(#)PD KSH",)),
-    (SHELL, "csh", (b"Missing name for redirect",)),
-    (SHELL, "fish", (b"fish_key_bindings",)),
-    (SHELL, "fish", (_wide("fish_key_bindings"),)),
-    (SHELL, "yash", (_wide("YASH_VERSION"),)),
-    (SHELL, "sash", (b"Stand-alone shell",)),
-    (SHELL, "elvish", (b"src.elv.sh/pkg/shell",)),
-    (SHELL, "posix-shell", (b"OPTIND", b"noglob", b"PS4")),
-    (PACKAGE_MANAGER, "apt", (b"libapt-pkg.so",)),
-    (PACKAGE_MANAGER, "dpkg", (b"DPKG_MAINTSCRIPT_PACKAGE",)),
-    (PACKAGE_MANAGER, "apk", (b"apk-tools ",)),
-    (PACKAGE_MANAGER, "apk", (b"libapk.so",)),
-    (PACKAGE_MANAGER, "rpm", (b"librpm.so",)),
-    (PACKAGE_MANAGER, "dnf", (b"libdnf.so",)),
-    (PACKAGE_MANAGER, "dnf", (b"libdnf5.so",)),
-    (PACKAGE_MANAGER, "pacman", (b"libalpm.so",)),
-    (PACKAGE_MANAGER, "uv", (b"UV_PYTHON_INSTALL_DIR",)),
-    (INTERPRETER, "python", (b"Py_BytesMain",)),
-    (INTERPRETER, "perl", (b"PERL5DB",)),
-    (INTERPRETER, "ruby", (b"ruby_run_node",)),
-    (INTERPRETER, "lua", (b"LUA_INIT",)),
-    (INTERPRETER, "php", (b"PHP_INI_SCAN_DIR",)),
-    (INTERPRETER, "awk", (b"AWKPATH",)),
-    (INTERPRETER, "awk", (b"Usage: mawk ",)),
-    (INTERPRETER, "tcl", (b"Tcl_MainEx",)),
-    (INTERPRETER, "guile", (b"scm_shell",)),
-    (INTERPRETER, "javac", (b"com.sun.tools.javac.Main", b"JLI_Launch")),
-    (INTERPRETER, "jshell", (b"jdk.internal.jshell.tool", b"JLI_Launch")),
-    (INTERPRETER, "jrunscript", (b"com.sun.tools.script.shell", b"JLI_Launch")),
-    (INTERPRETER, "java", (b"JLI_Launch",)),
-    (INTERPRETER, "node", (b"_ZN4node5Start",)),
-    (INTERPRETER, "deno", (b"DENO_DIR",)),
-    (INTERPRETER, "bun", (b"BUN_INSTALL",)),
-    (INTERPRETER, "dotnet", (b"hostfxr_main_startupinfo",)),
+# A program is told by two strings of different kinds: one that hints at it, and a proof that
+# a program which only speaks of it does not carry. All needles of a hint must be there, and
+# one of the proofs.
+_SIGNATURES: tuple[tuple[str, str, tuple[bytes, ...], tuple[bytes, ...]], ...] = (
+    (SHELL, "busybox", (b"BusyBox is a multi-call binary",), (b"applet not found",)),
+    (SHELL, "toybox", (b"Toybox %s multicall binary",), (b"landley.net/toybox", b"Unknown command %s")),
+    (SHELL, "bash", (b"GNU bash, version ",), (b"ambiguous redirect", b"BASH_EXECUTION_STRING")),
+    (SHELL, "dash", (b"job control turned off",), (b"parameter not set",)),
+    (SHELL, "zsh", (b"ZSH_PATCHLEVEL",), (b"parameter not set",)),
+    (SHELL, "ksh", (b"@(#)MIRBSD KSH",), (b"parameter not set",)),
+    (SHELL, "ksh", (b"@(#)LEGACY KSH",), (b"parameter not set",)),
+    (SHELL, "ksh", (b"@(#)PD KSH",), (b"parameter not set",)),
+    (SHELL, "csh", (b"Missing name for redirect",), (b"Undefined variable",)),
+    (SHELL, "fish", (b"fish_key_bindings",), (b"fish_history",)),
+    (SHELL, "fish", (_wide("fish_key_bindings"),), (_wide("Unknown command"), _wide("fish_history"))),
+    (SHELL, "yash", (_wide("YASH_VERSION"),), (b"YASH_LOADPATH", _wide("YASH_LOADPATH"))),
+    (SHELL, "sash", (b"Stand-alone shell",), (b"aliasall",)),
+    (SHELL, "rc", (b"@(#)rc ",), (b"unknown node in walk", b"bad subscript")),
+    (SHELL, "es", (b"usage: es [-c command]",), (b"uncaught exception: ",)),
+    (SHELL, "posix-shell", (b"OPTIND", b"noglob", b"PS4"), (b"parameter not set",)),
+    (PACKAGE_MANAGER, "apt", (b"libapt-pkg.so",), (b"libapt-private.so", b"APT::")),
+    (PACKAGE_MANAGER, "dpkg", (b"DPKG_MAINTSCRIPT_PACKAGE",), (b"dpkg-deb",)),
+    (PACKAGE_MANAGER, "apk", (b"apk-tools ",), (b"lib/apk/db",)),
+    (PACKAGE_MANAGER, "apk", (b"libapk.so",), (b"apk_db_open", b"apk-tools ")),
+    (PACKAGE_MANAGER, "rpm", (b"librpm.so",), (b"rpmcliInit",)),
+    (PACKAGE_MANAGER, "dnf", (b"libdnf.so",), (b"dnf_context_new",)),
+    (PACKAGE_MANAGER, "dnf", (b"libdnf5.so",), (b"libdnf5-cli.so",)),
+    (PACKAGE_MANAGER, "zypper", (b"libzypp.so",), (b"zypper",)),
+    (PACKAGE_MANAGER, "pacman", (b"libalpm.so",), (b"alpm_initialize",)),
+    (PACKAGE_MANAGER, "uv", (b"UV_PYTHON_INSTALL_DIR",), (b"extremely fast Python package manager",)),
+    (INTERPRETER, "python", (b"Py_BytesMain",), (b"PYTHONHASHSEED", b"libpython3")),
+    (INTERPRETER, "perl", (b"perl_parse",), (b"PERL5DB", b"libperl.so")),
+    (INTERPRETER, "ruby", (b"ruby_run_node",), (b"libruby", b"RUBYOPT")),
+    (INTERPRETER, "lua", (b"LUA_INIT",), (b"PUC-Rio", b"LuaJIT ", b"liblua")),
+    (INTERPRETER, "php", (b"PHP_INI_SCAN_DIR",), (b"Zend Engine",)),
+    (INTERPRETER, "awk", (b"AWKPATH",), (b"POSIX or GNU style options",)),
+    (INTERPRETER, "awk", (b"Usage: mawk ",), (b"improper conversion",)),
+    (INTERPRETER, "awk", (b"bad conversion %c in format()",), (b"[-F fs]",)),
+    (INTERPRETER, "tcl", (b"Tcl_MainEx",), (b"libtcl", b"tclshrc")),
+    (INTERPRETER, "expect", (b"Expect_Init",), (b"libexpect", b"exp_parse_argv")),
+    (INTERPRETER, "jim", (b"jimsh version",), (b"Jim_CreateInterp", b"libjim")),
+    (INTERPRETER, "guile", (b"scm_shell",), (b"libguile",)),
+    (INTERPRETER, "duktape", (b"Usage: duk [options]",), (b"[ecmascript code]",)),
+    (INTERPRETER, "quickjs", (b"usage: qjs [options]",), (b"JS_EvalFunction", b"js_std_", b"QuickJS")),
+    (INTERPRETER, "gforth", (b"GFORTHPATH",), (b"Print engine version and exit",)),
+    (INTERPRETER, "a C compiler", (b"GCC_EXEC_PREFIX",), (b"no input files", b"Using built-in specs")),
+    (INTERPRETER, "a C compiler", (b"CCC_OVERRIDE_OPTIONS",), (b"clang version ", b"libclang-cpp.so")),
+    (INTERPRETER, "a C compiler", (b"Tiny C Compiler",), (b"tcc version",)),
+    (INTERPRETER, "javac", (b"com.sun.tools.javac.Main", b"JLI_Launch"), (b"libjli.so",)),
+    (INTERPRETER, "jshell", (b"jdk.internal.jshell.tool", b"JLI_Launch"), (b"libjli.so",)),
+    (INTERPRETER, "jrunscript", (b"com.sun.tools.script.shell", b"JLI_Launch"), (b"libjli.so",)),
+    (INTERPRETER, "java", (b"JLI_Launch",), (b"libjli.so",)),
+    (INTERPRETER, "node", (b"_ZN4node5Start",), (b"NODE_OPTIONS", b"libnode.so")),
+    (INTERPRETER, "deno", (b"DENO_DIR",), (b"deno_core", b"denort")),
+    (INTERPRETER, "bun", (b"BUN_INSTALL",), (b"oven-sh/bun", b"bun.sh/docs")),
+    (INTERPRETER, "dotnet", (b"hostfxr_main_startupinfo",), (b"DOTNET_ROOT",)),
 )
+
+# The package whose main a program of Go was built from, as its build information has it.
+_GO_MAIN = bytes.fromhex("3077af0c9274080241e1c107e6d618e6") + b"path\t"
+_GO_PROGRAMS: tuple[tuple[str, str, str], ...] = (
+    (SHELL, "gosh", r"mvdan\.cc/sh(?:/v\d+)?/cmd/gosh|github\.com/u-root/u-root/cmds/(?:core|exp)/(?:gosh|rush)"),
+    (SHELL, "elvish", r"(?:src\.elv\.sh|github\.com/(?:elves|xiaq|u-root/u-root/cmds/core)/elvish)(?:/cmd/.*)?"),
+    (SHELL, "a busybox of Go", r"bb\.u-root\.com/.*|github\.com/u-root/gobusybox/.*"),
+    (INTERPRETER, "yaegi", r"github\.com/(?:traefik|containous)/yaegi(?:/cmd/yaegi)?"),
+    (INTERPRETER, "tengo", r"github\.com/d5/tengo(?:/v\d+)?/cmd/tengo"),
+    (INTERPRETER, "goja", r"github\.com/dop251/goja/goja"),
+    (INTERPRETER, "otto", r"github\.com/robertkrimen/otto/otto"),
+    (INTERPRETER, "lua", r"github\.com/yuin/gopher-lua/cmd/glua"),
+    (INTERPRETER, "anko", r"github\.com/mattn/anko"),
+    (INTERPRETER, "starlark", r"go\.starlark\.net/cmd/starlark"),
+    (INTERPRETER, "goawk", r"github\.com/benhoyt/goawk"),
+    (INTERPRETER, "the Go toolchain", r"cmd/(?:go|compile|asm|link)"),
+)
+_GO_PATTERNS = tuple((kind, label, re.compile(pattern)) for kind, label, pattern in _GO_PROGRAMS)
 
 # Needles are printable. Without the other bytes a program is half as long, and as often
 # searched; NUL goes as well, which makes a wide needle a plain one.
 _UNPRINTABLE = bytes(byte for byte in range(256) if not 0x20 <= byte < 0x7F)
-_CONDENSED = tuple(tuple(needle.translate(None, _UNPRINTABLE) for needle in needles) for _, _, needles in _SIGNATURES)
+
+
+def _condensed(needles: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    return tuple(needle.translate(None, _UNPRINTABLE) for needle in needles)
+
+
+_HINTS = tuple(_condensed(hint) for _, _, hint, _ in _SIGNATURES)
+_PROOFS = tuple(_condensed(proofs) for _, _, _, proofs in _SIGNATURES)
 _LARGE_PROGRAMS = frozenset({"python", "node", "deno", "bun", "uv"})
 _EVERY_SIGNATURE = tuple(range(len(_SIGNATURES)))
 _LARGE_SIGNATURES = tuple(index for index in _EVERY_SIGNATURE if _SIGNATURES[index][1] in _LARGE_PROGRAMS)
 
 _NAMES: tuple[tuple[str, str, str], ...] = (
     (SHELL, "", r"(?:ba|da|a|z|k|mk|lk|pdk|ok|c|tc|fi|ya|po|sa|rba)?sh|ksh93|busybox|toybox|elvish|nu|pwsh|xonsh"),
+    (SHELL, "", r"rc\.byron|gosh"),
     (PACKAGE_MANAGER, "apt", r"apt|apt-[a-z]+|aptitude"),
     (PACKAGE_MANAGER, "dpkg", r"dpkg(?:-[a-z]+)?"),
     (PACKAGE_MANAGER, "pip", r"pip[\d.]*|pipx|easy_install(?:-[\d.]+)?"),
@@ -108,7 +153,7 @@ _FIRST_LETTERS = frozenset("abcdefgijklmnoprstuwxyzR_0123456789")
 class Facts:
     """What is known about one file; most files have none."""
 
-    __slots__ = ("certificates", "interpreter", "kind", "modules", "program", "script", "secret")
+    __slots__ = ("certificates", "homes", "interpreter", "kind", "modules", "program", "script", "secret")
 
     def __init__(self) -> None:
         self.kind = ""
@@ -118,9 +163,10 @@ class Facts:
         self.secret: str | None = None
         self.certificates = False
         self.modules: tuple[str, ...] = ()
+        self.homes: dict[int, str] = {}  # of the users, where the file lists them
 
     def __bool__(self) -> bool:
-        return bool(self.kind or self.interpreter or self.secret or self.certificates or self.modules)
+        return bool(self.kind or self.interpreter or self.secret or self.certificates or self.modules or self.homes)
 
 
 def program_by_name(name: str) -> tuple[str, str] | None:
@@ -135,6 +181,9 @@ def program_by_name(name: str) -> tuple[str, str] | None:
 class Inspector:
     """Reads a file once, as it streams by."""
 
+    def __init__(self) -> None:
+        self.spend: Callable[[int], None] = lambda count: None  # of what archives unpack to
+
     def inspect(self, path: str, size: int, content: Content) -> Facts | None:
         facts = Facts()
         pieces = iter(content)
@@ -143,9 +192,9 @@ class Inspector:
             head += piece
             if len(head) >= HEAD:
                 break
-        if head.startswith(b"\x7fELF"):
+        if head.startswith(ELF):
             facts.interpreter = _elf_interpreter(bytes(head[:HEAD]))
-            self._recognise(facts, head, pieces)
+            facts.kind, facts.program = recognise(head, pieces)
             return facts if facts else None
         text = bytes(head[:HEAD])
         if text.startswith(b"#!"):
@@ -154,26 +203,99 @@ class Inspector:
             facts.interpreter = words[0].decode("utf-8", "surrogateescape") if words else ""
         facts.certificates = b"-----BEGIN CERTIFICATE-----" in text or b"-----BEGIN TRUSTED CERTIFICATE-----" in text
         facts.secret = secret_in(path, text)
+        begins = 0 if text.startswith(ARCHIVE) else text.find(ARCHIVE) if facts.script else -1
+        if begins >= 0:
+            del head[:begins]
+            facts.kind, facts.program = self._in_archive(itertools.chain([memoryview(bytes(head))], pieces), 0)
+            return facts if facts else None
         if facts.secret is None and size > HEAD and b"\0" not in text and _private_key_behind(path, head, pieces):
             facts.secret = PRIVATE_KEY
+        if path == "/etc/passwd":
+            entries = (line.split(":") for line in text.decode("utf-8", "replace").splitlines())
+            facts.homes = {
+                int(one[2]): one[5] for one in entries if len(one) > 5 and re.fullmatch("[0-9]{1,10}", one[2])
+            }
         if path.endswith("/release") and b"\nMODULES=" in b"\n" + text:
             listed = re.search(rb'^MODULES="([^"\n]*)"', text, re.MULTILINE)
             facts.modules = tuple(listed.group(1).decode("ascii", "replace").split()) if listed else ()
         return facts if facts else None
 
-    @staticmethod
-    def _recognise(facts: Facts, window: bytearray, pieces: Iterator[memoryview]) -> None:
-        found: list[int] = []
-        passed = 0
-        for piece in pieces:
-            window += piece
-            if len(window) >= WINDOW:
-                found += _signatures_in(window, passed)
-                passed += len(window)
-                del window[:-OVERLAP]
-        found += _signatures_in(window, passed)
-        if found:
-            facts.kind, facts.program, _ = _SIGNATURES[min(found)]
+    def _in_archive(self, pieces: Iterator[memoryview], depth: int) -> tuple[str, str]:
+        """Return the first program that lies in a zip, or in one that lies in it."""
+        for name, begin, content in members(pieces, self.spend):
+            kind = program = ""
+            if begin.startswith(ELF):
+                kind, program = recognise(bytearray(begin), content)
+            elif begin.startswith(ARCHIVE) and depth < MAX_NESTED:
+                kind, program = self._in_archive(itertools.chain([memoryview(begin)], content), depth + 1)
+            if kind:
+                return kind, program if IN_ARCHIVE in program else program + IN_ARCHIVE + printable(name[:200])
+        return "", ""
+
+
+def recognise(window: bytearray, pieces: Iterator[memoryview]) -> tuple[str, str]:
+    """Return kind and name of the program whose bytes these are, or nothing."""
+    found = _Search()
+    for piece in pieces:
+        window += piece
+        if len(window) >= WINDOW:
+            found.look_at(window)
+            del window[:-OVERLAP]
+    found.look_at(window)
+    return found.answer()
+
+
+class _Search:
+    """Looks for the signatures in one window after another; a hint and its proof may be far apart."""
+
+    def __init__(self) -> None:
+        self._passed = 0
+        self._kept: list[bytes] = []  # what was searched, for the proofs
+        self._hinted: set[int] = set()
+        self._proven: set[int] = set()
+        self._go: tuple[str, str] = ("", "")
+
+    def look_at(self, window: bytearray) -> None:
+        large = self._passed >= SHELL_SIZE
+        self._passed += len(window)
+        if large and self.answer()[0]:
+            return
+        condensed = bytes(window.translate(None, _UNPRINTABLE))
+        if not large:
+            self._kept.append(condensed)
+            self._look_for_go(window)
+        there: dict[bytes, bool] = {}
+        for index in _LARGE_SIGNATURES if large else _EVERY_SIGNATURE:
+            for needle in _HINTS[index]:
+                if needle not in there:
+                    there[needle] = needle in condensed
+                if not there[needle]:
+                    break
+            else:
+                if all(needle in window for needle in _SIGNATURES[index][2]):
+                    self._hinted.add(index)
+            if large and any(proof in condensed for proof in _PROOFS[index]):
+                self._proven.add(index)
+
+    def _look_for_go(self, window: bytearray) -> None:
+        at = window.find(_GO_MAIN)
+        if at >= 0 and not self._go[0]:
+            begins = at + len(_GO_MAIN)
+            self._go = _go_program(bytes(window[begins : begins + 300]).split(b"\n", 1)[0])
+
+    def answer(self) -> tuple[str, str]:
+        for index in sorted(self._hinted):
+            if index in self._proven or any(proof in kept for kept in self._kept for proof in _PROOFS[index]):
+                return _SIGNATURES[index][0], _SIGNATURES[index][1]
+        return self._go
+
+
+def _go_program(path: bytes) -> tuple[str, str]:
+    name = path.decode("utf-8", "replace")
+    for kind, label, pattern in _GO_PATTERNS:
+        if pattern.fullmatch(name):
+            return kind, label
+    return "", ""
 
 
 def _private_key_behind(path: str, head: bytearray, pieces: Iterator[memoryview]) -> bool:
@@ -183,21 +305,6 @@ def _private_key_behind(path: str, head: bytearray, pieces: Iterator[memoryview]
             break
         head += piece
     return private_key_in(path, bytes(head[:TEXT]))
-
-
-def _signatures_in(window: bytearray, passed: int) -> list[int]:
-    """Return the first signature that matches, as a list of one or none."""
-    if passed >= SHELL_SIZE:
-        return [index for index in _LARGE_SIGNATURES if _all_in(window, _SIGNATURES[index][2])][:1]
-    condensed = window.translate(None, _UNPRINTABLE)
-    for index in _EVERY_SIGNATURE:
-        if _all_in(condensed, _CONDENSED[index]) and _all_in(window, _SIGNATURES[index][2]):
-            return [index]
-    return []
-
-
-def _all_in(window: bytearray, needles: tuple[bytes, ...]) -> bool:
-    return all(needle in window for needle in needles)
 
 
 def _elf_interpreter(head: bytes) -> str:

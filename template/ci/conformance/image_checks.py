@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from .content import INTERPRETER, PACKAGE_MANAGER, SHELL, program_by_name
-from .image_labels import NEVER_EMPTY_LABELS, REQUIRED_LABELS
+from .content import IN_ARCHIVE, INTERPRETER, PACKAGE_MANAGER, SHELL, program_by_name
+from .image_labels import NEVER_EMPTY_LABELS, PREFIX, REQUIRED_LABELS, wrong_label
 from .model import Finding, printable
 from .oci import Image
 from .registry import CHECKS
 from .rootfs import Node, RootFS
-from .secrets_in_files import secret_setting, secrets_in_line
+from .secrets_in_commands import secrets_in_script
+from .secrets_in_files import secret_setting
+from .start import shell_behind
 from .tarstream import CHAR, DIRECTORY, FILE, SYMLINK
 
 LANGUAGES = ("go", "rust", "java", "python", "node")
@@ -30,6 +32,9 @@ _CA_BUNDLES = (
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
 )
+_CA_FOLDERS = ("/etc/ssl/certs", "/etc/pki/tls/certs")
+# What the service's user may own: it is there to be written, and holds no program.
+_ITS_OWN = ("/home", "/tmp", "/var", "/run")
 _PACKAGED = (
     ("pip", re.compile(r"(?P<dir>.*/(?:site|dist)-packages/pip)/__init__\.py")),
     ("pip", re.compile(r"(?P<dir>.*/pip-[^/]*-py[^/]*\.whl)")),
@@ -109,7 +114,8 @@ class ImageChecks:
                         found[(path, module)] = _Program(INTERPRETER, label, [f"{path} (module {module})"], True)
             self._named(path, node, start, found)
         for program in found.values():
-            if program.kind == INTERPRETER and program.label == _OWN_RUNTIME.get(self.language):
+            name = program.label.partition(IN_ARCHIVE)[0]
+            if program.kind == INTERPRETER and name == _OWN_RUNTIME.get(self.language):
                 continue
             yield self._program_finding(program)
 
@@ -148,7 +154,7 @@ class ImageChecks:
         shown, *others = sorted(program.paths, key=lambda path: (path.count("/"), path))
         name = shown.rpartition("/")[2]
         what = f"{program.label} ({program.kind})"
-        if program.by_content and program.label not in name and program.kind == SHELL:
+        if program.by_content and IN_ARCHIVE not in what and program.label not in name and program.kind == SHELL:
             what += " under another name"
         if others:
             what += ", also as " + ", ".join(printable(path) for path in others[:3])
@@ -192,6 +198,27 @@ class ImageChecks:
             yield finding("IMG-006", "config", f'USER is "{shown}", expected numbers')
         elif _number(name) == 0:
             yield finding("IMG-006", "config", f'USER is "{shown}", which is root')
+        else:
+            yield from self._own_files(int(name))
+
+    def _own_files(self, user: int) -> Iterator[Finding]:
+        """Report the files that the service could change because its user owns them."""
+        home = environment(self.image.settings).get("HOME") or self._home(user)
+        places = [place.rstrip("/") + "/" for place in (*_ITS_OWN, home) if place and place != "/"]
+        owned = [
+            path
+            for path, node in self.rootfs.walk()
+            if node.kind == FILE and node.uid == user and not path.startswith(tuple(places))
+        ]
+        if owned:
+            first = min(owned, key=lambda path: (path.count("/"), path))
+            more = f", and {len(owned) - 1} more" if len(owned) > 1 else ""
+            message = f"the image's user ({user}) owns this file{more}, and can change it"
+            yield finding("IMG-006", first, message, "copy before USER, or with --chown=0:0")
+
+    def _home(self, user: int) -> str:
+        node = self.rootfs.resolve("/etc/passwd")
+        return node.facts.homes.get(user, "") if node is not None and node.facts is not None else ""
 
     # IMG-007
 
@@ -201,10 +228,10 @@ class ImageChecks:
         if not words:
             yield finding("IMG-007", "config", "neither ENTRYPOINT nor CMD", "name the service in ENTRYPOINT")
             return
-        if not self._goes_through_shell(words):
+        if not shell_behind(words):
             yield from self._runnable(words[0], "the start command")
         test = command(settings.get("Healthcheck") or {}, "Test")
-        if len(test) > 1 and test[0] == "CMD" and test[1] != words[0]:
+        if len(test) > 1 and test[0] == "CMD" and test[1] != words[0] and not shell_behind(test[1:]):
             yield from self._runnable(test[1], "the healthcheck command")
 
     def _runnable(self, program: str, what: str) -> Iterator[Finding]:
@@ -262,28 +289,27 @@ class ImageChecks:
 
     def _exec_form(self) -> Iterator[Finding]:
         settings = self.image.settings
-        words = command(settings, "Entrypoint") or command(settings, "Cmd")
-        if self._goes_through_shell(words):
+        shell = shell_behind(command(settings, "Entrypoint") + command(settings, "Cmd"))
+        if shell:
             name = "ENTRYPOINT" if settings.get("Entrypoint") else "CMD"
-            yield finding("IMG-008", "config", f"{name} runs {printable(words[0])}")
+            yield finding("IMG-008", "config", f"{name} runs {printable(shell)}")
         test = command(settings.get("Healthcheck") or {}, "Test")
-        if test[:1] == ["CMD-SHELL"] or (test[:1] == ["CMD"] and self._goes_through_shell(test[1:])):
+        if test[:1] == ["CMD-SHELL"] or (test[:1] == ["CMD"] and shell_behind(test[1:])):
             fix = 'write a JSON array: HEALTHCHECK CMD ["/app/service", "healthcheck"]'
             yield finding("IMG-008", "config", "HEALTHCHECK runs a shell", fix)
-
-    @staticmethod
-    def _goes_through_shell(words: list[str]) -> bool:
-        named = program_by_name(words[0].rpartition("/")[2]) if words else None
-        return named is not None and named[0] == SHELL and "-c" in words[1:3]
 
     # IMG-009
 
     def _certificates(self) -> Iterator[Finding]:
-        # Where the variable is set, most TLS libraries look nowhere else.
-        override = environment(self.image.settings).get("SSL_CERT_FILE")
+        # Where a variable is set, most TLS libraries look nowhere else.
+        variables = environment(self.image.settings)
+        override, folders = variables.get("SSL_CERT_FILE"), variables.get("SSL_CERT_DIR")
         for path in (override,) if override else _CA_BUNDLES:
-            node = self.rootfs.resolve(path)
-            if node is not None and node.facts is not None and node.facts.certificates:
+            if self._holds_certificates(path):
+                return
+        for folder in folders.split(":") if folders else () if override else _CA_FOLDERS:
+            node = self.rootfs.resolve(folder)
+            if any(self._holds_certificates(f"{folder}/{name}") for name in (node.children if node else None) or ()):
                 return
         if self.language == "java":
             for path, node in self.rootfs.walk():
@@ -291,6 +317,10 @@ class ImageChecks:
                     return
         place = override or _CA_BUNDLES[0]
         yield finding("IMG-009", place, "no CA certificates")
+
+    def _holds_certificates(self, path: str) -> bool:
+        node = self.rootfs.resolve(path)
+        return node is not None and node.facts is not None and node.facts.certificates
 
     # IMG-010, IMG-011
 
@@ -316,7 +346,7 @@ class ImageChecks:
         history = self.image.config.get("history")
         for position, step in enumerate(history if isinstance(history, list) else [], 1):
             line = str(step.get("created_by") or "") if isinstance(step, dict) else ""
-            for name in secrets_in_line(line):
+            for name in secrets_in_script(line):
                 if name not in reported:
                     reported.add(name)
                     yield finding("IMG-011", "config", f"history step {position} shows a secret ({printable(name)})")
@@ -334,3 +364,8 @@ class ImageChecks:
                 yield finding("IMG-012", "config", f"the label {name} is missing")
             elif not labels[name].strip() and (self.strict or short in NEVER_EMPTY_LABELS):
                 yield finding("IMG-012", "config", f"the label {name} is empty", "pass its build argument")
+        for name, value in labels.items():
+            expected = wrong_label(name, value, written=False) if name.startswith(PREFIX) else ""
+            if expected:
+                shown = printable(value if len(value) <= 60 else value[:59] + "…")
+                yield finding("IMG-012", "config", f"the label {name} is {shown}, expected {expected}")

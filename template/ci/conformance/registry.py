@@ -9,7 +9,7 @@ _CHECKS = (
     Check(
         "IMG-001",
         "no-shell",
-        "the image has no shell, by name or by content",
+        "the image has no shell, by name or by content, nor in a jar or zip",
         "ADR-003",
         ("REL-01",),
         "A shell turns a flaw in the service into a foothold: who can run one program can run every command.",
@@ -54,7 +54,7 @@ _CHECKS = (
     Check(
         "IMG-006",
         "numeric-user",
-        "the user is numeric and not root",
+        "the user is numeric, not root, and owns no file of the service",
         "ADR-003",
         ("REL-04",),
         "Kubernetes can prove runAsNonRoot only for a number, and root inside a container is root on a kernel flaw.",
@@ -81,7 +81,7 @@ _CHECKS = (
     Check(
         "IMG-009",
         "ca-certificates",
-        "a bundle of CA certificates is in the image",
+        "CA certificates are in the image, as a bundle or as files",
         "ADR-003",
         ("REL-09",),
         "Without the bundle every outgoing TLS connection fails, usually for the first time in production.",
