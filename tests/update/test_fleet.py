@@ -129,21 +129,28 @@ def test_the_list_may_be_missing(tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
-RENOVATE: dict[str, Any] = json.loads((ROOT / "template/renovate.json").read_text("utf-8"))
+def renovate(service: Path) -> dict[str, Any]:
+    configuration: dict[str, Any] = json.loads((service / "renovate.json").read_text("utf-8"))
+    return configuration
 
 
-def test_renovate_knows_the_configuration() -> None:
+@pytest.mark.parametrize("platform_code", [True, False])
+def test_renovate_knows_the_configuration(platform_code: bool, render: Render) -> None:
+    service = render(platform_code=platform_code)
     command = [Path(sys.executable).with_name("check-jsonschema"), "--builtin-schema",
-               "vendor.renovate", ROOT / "template/renovate.json"]  # fmt: skip
+               "vendor.renovate", service / "renovate.json"]  # fmt: skip
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout
+    waits = [r for r in renovate(service)["packageRules"] if r.get("matchUpdateTypes") == ["major"]]
+    assert bool(waits) is platform_code
 
 
-def test_renovate_leaves_the_platform_files_alone() -> None:
+def test_renovate_leaves_the_platform_files_alone(render: Render) -> None:
     """By ignorePaths, and by a rule where a manager follows an include past them."""
+    configuration = renovate(render())
     off = [
         pattern
-        for rule in RENOVATE["packageRules"]
+        for rule in configuration["packageRules"]
         if rule.get("enabled") is False
         and rule.keys() <= {"description", "matchFileNames", "enabled"}
         for pattern in rule["matchFileNames"]
@@ -151,14 +158,15 @@ def test_renovate_leaves_the_platform_files_alone() -> None:
     assert "ci/gitlab/**" in off
     for pattern in chain.from_iterable(OWNERSHIP["platform"].values()):
         path = pattern.strip("/").replace("*", "x") + ("/x" if pattern.endswith("/") else "")
-        assert any(fnmatch(path, ignored) for ignored in RENOVATE["ignorePaths"]), pattern
+        assert any(fnmatch(path, ignored) for ignored in configuration["ignorePaths"]), pattern
 
 
 @pytest.mark.parametrize("name", COMBINATIONS)
 def test_renovate_leaves_the_images_that_the_template_names(name: str, render: Render) -> None:
     """An image that the template writes is bumped by the template only."""
     service = render(**COMBINATIONS[name])
-    rule = next(r for r in RENOVATE["packageRules"] if r.get("matchManagers") == ["dockerfile"])
+    rules = renovate(service)["packageRules"]
+    rule = next(r for r in rules if r.get("matchManagers") == ["dockerfile"])
     assert rule["enabled"] is False
     assert "digest" not in rule["matchUpdateTypes"]
     images = set()
