@@ -22,6 +22,7 @@ import (
 
 const (
 	readHeaderTimeout  = 5 * time.Second
+	readTimeout        = 60 * time.Second
 	maxHeaderBytes     = 16 << 10
 	healthcheckTimeout = 2 * time.Second
 )
@@ -60,7 +61,7 @@ func Start(service, version string, settings embedding) {
 		ConstLabels: prometheus.Labels{"service": service, "version": version},
 	}).Set(1)
 	if err := startTracing(service, version); err != nil {
-		fmt.Fprintln(os.Stderr, "configuration error: OTEL_*:", err)
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
 }
@@ -103,6 +104,7 @@ func Serve(settings Settings, handler http.Handler) error {
 	server := &http.Server{
 		Handler:           traced(handler),
 		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
 		IdleTimeout:       time.Duration(settings.IdleTimeout) * time.Second,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),

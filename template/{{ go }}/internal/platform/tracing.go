@@ -4,11 +4,13 @@ package platform
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"os"
 	"time"
 
+	"github.com/go-logr/logr"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
@@ -27,6 +29,8 @@ func startTracing(service, version string) error {
 	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" {
 		return nil
 	}
+	otel.SetLogger(logr.Discard()) // it shows what OTEL_EXPORTER_OTLP_HEADERS holds
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { slog.Warn("tracing", "error", err) }))
 	exporter, err := otlptracehttp.New(context.Background())
 	if err != nil {
 		return err
@@ -35,9 +39,8 @@ func startTracing(service, version string) error {
 		resource.WithAttributes(attribute.String("service.name", service), attribute.String("service.version", version)),
 		resource.WithFromEnv(), resource.WithTelemetrySDK())
 	if err != nil {
-		return err
+		return errors.New("configuration error: OTEL_RESOURCE_ATTRIBUTES wants key=value pairs with commas between them")
 	}
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { slog.Warn("tracing", "error", err) }))
 	otel.SetTextMapPropagator(propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}))
 	otel.SetTracerProvider(sdk.NewTracerProvider(sdk.WithBatcher(exporter), sdk.WithResource(attributes)))
 	return nil
@@ -48,7 +51,9 @@ func stopTracing() {
 	if provider, ok := otel.GetTracerProvider().(*sdk.TracerProvider); ok {
 		ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 		defer cancel()
-		otel.Handle(provider.Shutdown(ctx))
+		if err := provider.Shutdown(ctx); err != nil {
+			otel.Handle(err)
+		}
 	}
 }
 
