@@ -67,7 +67,9 @@ mod tests {
 
     #[test]
     fn every_wrong_variable_is_named() {
-        let errors = read(&[("PORT", "hunter2"), ("LOG_LEVEL", "loud")]).err().unwrap();
+        let errors = read(&[("PORT", "hunter2"), ("LOG_LEVEL", "loud")])
+            .err()
+            .unwrap();
 
         assert_eq!(
             errors,
