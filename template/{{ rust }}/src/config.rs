@@ -7,7 +7,6 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::platform::Environment;
 
 /// The settings of one process.
-#[derive(Debug)]
 pub struct Config {
     /// What the service listens on.
     pub address: SocketAddr,
@@ -68,7 +67,9 @@ mod tests {
 
     #[test]
     fn every_wrong_variable_is_named() {
-        let errors = read(&[("PORT", "hunter2"), ("LOG_LEVEL", "loud")]).unwrap_err();
+        let errors = read(&[("PORT", "hunter2"), ("LOG_LEVEL", "loud")])
+            .err()
+            .unwrap();
 
         assert_eq!(
             errors,
@@ -83,7 +84,7 @@ mod tests {
             ("SHUTDOWN_TIMEOUT_SECONDS", "9"),
         ];
 
-        let errors = read(&variables).unwrap_err();
+        let errors = read(&variables).err().unwrap();
 
         assert_eq!(
             errors,

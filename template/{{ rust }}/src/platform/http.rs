@@ -1,22 +1,19 @@
 //! What every request gets: an id, a span, a log line and a place in the metrics.
 
-use std::time::Instant;
+use std::{panic::AssertUnwindSafe, time::Instant};
 
 use axum::{
     Router,
+    body::{Body, HttpBody},
     extract::{DefaultBodyLimit, MatchedPath, Request},
-    http::{self, HeaderMap, StatusCode, header::CONTENT_TYPE},
+    http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
 };
-use tower::ServiceBuilder;
-use tower_http::{
-    catch_panic::CatchPanicLayer,
-    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
-    trace::TraceLayer,
-};
-use tracing::Span;
+use futures_util::{FutureExt, StreamExt, stream};
+use tracing::{Instrument, Span};
+use uuid::Uuid;
 
 use super::{problem, server, telemetry};
 
@@ -26,55 +23,82 @@ const REQUEST_ID: &str = "x-request-id";
 /// Adds probes, metrics and `openapi` to the service's routes, and what every
 /// request gets to all of them.
 pub fn router(routes: Router, openapi: &'static str) -> Router {
-    let spans = TraceLayer::new_for_http()
-        .make_span_with(span)
-        .on_request(())
-        .on_response(())
-        .on_failure(());
-    let panics = CatchPanicLayer::custom(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response());
+    let openapi = ([(CONTENT_TYPE, "application/json")], openapi);
     routes
         .route("/livez", get("ok\n"))
         .route("/readyz", get(server::ready))
         .route("/metrics", get(telemetry::metrics))
-        .route(
-            "/openapi.json",
-            get(([(CONTENT_TYPE, "application/json")], openapi)),
-        )
-        .layer(
-            ServiceBuilder::new()
-                .map_request(check_id)
-                .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
-                .layer(PropagateRequestIdLayer::x_request_id())
-                .layer(spans)
-                .layer(middleware::from_fn(observe))
-                .layer(middleware::map_response(problem::describe))
-                .layer(panics)
-                .layer(DefaultBodyLimit::max(MAX_BODY_BYTES)),
-        )
+        .route("/openapi.json", get(openapi))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn(observe))
 }
 
-/// Drops an id that is not 1 to 128 of `A-Z a-z 0-9 . _ -`, so that a new one
-/// takes its place.
-fn check_id(mut request: Request) -> Request {
-    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
-    if let Some(id) = request.headers().get(REQUEST_ID)
-        && !((1..=128).contains(&id.len()) && id.as_bytes().iter().all(allowed))
-    {
-        request.headers_mut().remove(REQUEST_ID);
+/// Answers a request within a span, measures it and logs it.
+async fn observe(mut request: Request, next: Next) -> Response {
+    let start = Instant::now();
+    let id = request_id(request.headers());
+    let span = span(&request, &id);
+    let header = HeaderValue::try_from(id).expect("an id has visible characters");
+    request.headers_mut().insert(REQUEST_ID, header.clone());
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+
+    let answer = AssertUnwindSafe(next.run(request))
+        .catch_unwind()
+        .map(|answer| answer.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response()))
+        .then(problem::describe)
+        .instrument(span.clone())
+        .await;
+
+    let elapsed = start.elapsed();
+    let status = answer.status();
+    #[cfg(feature = "otel")]
+    super::otel::answer(&span, status);
+    let route = route.as_ref().map_or("", MatchedPath::as_str);
+    telemetry::measure(method.as_str(), route, status.as_str(), elapsed);
+    macro_rules! log {
+        ($level:ident) => {
+            tracing::$level!(
+                parent: &span,
+                method = method.as_str(),
+                path,
+                status = status.as_u16(),
+                duration_ms = (elapsed.as_secs_f64() * 1e6).round() / 1e3,
+                "request"
+            )
+        };
     }
-    request
+    match path.as_str() {
+        "/livez" | "/readyz" | "/metrics" => log!(debug),
+        _ if status.is_server_error() => log!(error),
+        _ => log!(info),
+    }
+    let mut answer = answer.map(|body| within(span, body));
+    answer.headers_mut().insert(REQUEST_ID, header);
+    answer
+}
+
+/// The id that came with the request if it is 1 to 128 of `A-Z a-z 0-9 . _ -`, else a
+/// new one.
+fn request_id(headers: &HeaderMap) -> String {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
+    match given {
+        Some(id) if (1..=128).contains(&id.len()) && id.bytes().all(allowed) => id.to_owned(),
+        _ => Uuid::new_v4().to_string(),
+    }
 }
 
 /// The span of a request. It is at the highest level, so that no `LOG_LEVEL`
 /// takes the id from a line.
-fn span<B>(request: &http::Request<B>) -> Span {
-    let headers = request.headers();
-    let request_id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
+fn span(request: &Request, request_id: &str) -> Span {
     #[cfg(feature = "otel")]
     if let Some(span) = super::otel::span(request, request_id) {
         return span;
     }
-    tracing::error_span!("request", request_id, trace_id = trace_id(headers))
+    let trace_id = trace_id(request.headers());
+    tracing::error_span!("request", request_id, trace_id)
 }
 
 /// The trace that a W3C `traceparent` names.
@@ -89,36 +113,28 @@ fn trace_id(headers: &HeaderMap) -> Option<&str> {
     (known && id.bytes().any(|byte| byte != b'0')).then_some(id)
 }
 
-/// Measures a request and logs it.
-async fn observe(request: Request, next: Next) -> Response {
-    let start = Instant::now();
-    let method = request.method().clone();
-    let path = request.uri().path().to_owned();
-    let route = request.extensions().get::<MatchedPath>().cloned();
+/// A body that is made while it is sent is made within the span, too.
+fn within(span: Span, body: Body) -> Body {
+    if body.size_hint().exact().is_some() {
+        return body;
+    }
+    let mut frames = body.into_data_stream();
+    let frames = stream::poll_fn(move |context| {
+        span.in_scope(|| {
+            let frame = frames.poll_next_unpin(context);
+            frame.map_err(|error| {
+                tracing::error!(%error, "answer cut short");
+                error
+            })
+        })
+    });
+    Body::from_stream(frames)
+}
 
-    let response = next.run(request).await;
-
-    let elapsed = start.elapsed();
-    let status = response.status();
+/// Adds the `traceparent` of the current span to the headers of a request to another
+/// service, where traces are on.
+#[cfg_attr(not(feature = "otel"), allow(unused_variables))]
+pub fn propagate(headers: &mut HeaderMap) {
     #[cfg(feature = "otel")]
-    super::otel::answer(&Span::current(), status);
-    let route = route.as_ref().map_or("", MatchedPath::as_str);
-    telemetry::measure(method.as_str(), route, status.as_str(), elapsed);
-    macro_rules! log {
-        ($level:ident) => {
-            tracing::$level!(
-                method = method.as_str(),
-                path,
-                status = status.as_u16(),
-                duration_ms = (elapsed.as_secs_f64() * 1e6).round() / 1e3,
-                "request"
-            )
-        };
-    }
-    match path.as_str() {
-        "/livez" | "/readyz" | "/metrics" => log!(debug),
-        _ if status.is_server_error() => log!(error),
-        _ => log!(info),
-    }
-    response
+    super::otel::inject(headers);
 }

@@ -12,11 +12,9 @@ mod problem;
 mod server;
 mod telemetry;
 
-#[cfg(feature = "otel")]
-pub use self::otel::propagate;
 pub use self::{
     environment::Environment,
-    http::router,
+    http::{propagate, router},
     server::{healthcheck, serve},
     telemetry::init,
 };

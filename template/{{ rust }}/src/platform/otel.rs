@@ -3,8 +3,8 @@
 use std::{env, sync::OnceLock};
 
 use axum::{
-    extract::MatchedPath,
-    http::{HeaderMap, Request, StatusCode},
+    extract::{MatchedPath, Request},
+    http::{HeaderMap, StatusCode},
 };
 use opentelemetry::{
     KeyValue, global,
@@ -50,7 +50,7 @@ pub(super) fn stop() {
 
 /// The span of a request, within the trace of its caller. There is none where no
 /// span is exported.
-pub(super) fn span<B>(request: &Request<B>, request_id: Option<&str>) -> Option<Span> {
+pub(super) fn span(request: &Request, request_id: &str) -> Option<Span> {
     PROVIDER.get()?;
     let method = request.method().as_str();
     let route = request
@@ -86,9 +86,8 @@ pub(super) fn answer(span: &Span, status: StatusCode) {
     }
 }
 
-/// Adds the `traceparent` of the current span to the headers of a request to
-/// another service.
-pub fn propagate(headers: &mut HeaderMap) {
+/// Adds the `traceparent` of the current span.
+pub(super) fn inject(headers: &mut HeaderMap) {
     let context = Span::current().context();
     global::get_text_map_propagator(|propagator| {
         propagator.inject_context(&context, &mut HeaderInjector(headers));

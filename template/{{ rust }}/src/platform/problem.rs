@@ -6,14 +6,14 @@ use axum::{
         HeaderValue, StatusCode,
         header::{CONTENT_LENGTH, CONTENT_TYPE},
     },
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use serde_json::json;
 
 /// Makes a problem of an error answer in plain text, or without a body. What a 500
 /// says goes into the log, and not to the client.
-pub(super) async fn describe(answer: impl IntoResponse) -> Response {
-    let (mut parts, body) = answer.into_response().into_parts();
+pub(super) async fn describe(answer: Response) -> Response {
+    let (mut parts, body) = answer.into_parts();
     let status = parts.status;
     let plain = match parts.headers.get(CONTENT_TYPE) {
         Some(kind) => kind.as_bytes().starts_with(b"text/plain"),
@@ -24,12 +24,14 @@ pub(super) async fn describe(answer: impl IntoResponse) -> Response {
     }
     let text = to_bytes(body, 64 * 1024).await.unwrap_or_default();
     let title = status.canonical_reason().unwrap_or_default();
-    let mut detail = str::from_utf8(&text).unwrap_or_default();
-    if status == StatusCode::INTERNAL_SERVER_ERROR {
-        tracing::error!(error = detail, "request failed");
-        detail = "The service failed.";
-    }
-    let detail = if detail.is_empty() { title } else { detail };
+    let detail = match str::from_utf8(&text).unwrap_or_default() {
+        "" => title,
+        error if status == StatusCode::INTERNAL_SERVER_ERROR => {
+            tracing::error!(error, "request failed");
+            title
+        }
+        detail => detail,
+    };
     let problem = json!({"title": title, "status": status.as_u16(), "detail": detail});
     let kind = HeaderValue::from_static("application/problem+json");
     parts.headers.insert(CONTENT_TYPE, kind);
