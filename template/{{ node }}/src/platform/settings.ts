@@ -1,10 +1,11 @@
+import { isIP } from 'node:net'
 import { Ajv, type ErrorObject, type SchemaObject } from 'ajv'
 import addFormats from 'ajv-formats'
 import type { FromSchema, JSONSchema } from 'json-schema-to-ts'
 
 /** The settings that every service has. */
 export const common = {
-  HOST: { type: 'string', minLength: 1, default: '0.0.0.0' },
+  HOST: { type: 'string', format: 'ip', default: '0.0.0.0' },
   PORT: { type: 'integer', minimum: 1, maximum: 65535, default: 8080 },
   LOG_LEVEL: { type: 'string', enum: ['debug', 'info', 'warn', 'error'], default: 'info' },
   DRAIN_DELAY_SECONDS: { type: 'integer', minimum: 0, maximum: 20, default: 5 },
@@ -31,6 +32,7 @@ export function readEnvironment<S extends CommonSettings>(
     useDefaults: true,
   })
   addFormats.default(ajv)
+  ajv.addFormat('ip', (host: string) => isIP(host) > 0)
   const settings: Record<string, unknown> = { ...env }
   if (!ajv.validate<S>(schema, settings)) {
     throw new SettingsError((ajv.errors ?? []).map(describe).join('\n'))

@@ -33,6 +33,8 @@ if (process.env.OTEL_EXPORTER_OTLP_ENDPOINT) {
   sdk.start()
   subscribe('fastify.initialization', (message) => {
     const { fastify } = message as { fastify: FastifyInstance }
-    fastify.addHook('onClose', () => sdk.shutdown())
+    fastify.addHook('onClose', () =>
+      sdk.shutdown().catch((err) => fastify.log.warn({ err }, 'traces not sent')),
+    )
   })
 }
