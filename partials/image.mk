@@ -6,7 +6,7 @@ IMAGE_ARGS ?=
 
 # The shell reads them from its environment, where no character of a tag in git is code.
 image debug-image run shell verify: export SERVICE_IMAGE = $(IMAGE)
-image debug-image run shell verify: export SERVICE_VERSION = $(VERSION)
+build image debug-image run shell verify: export SERVICE_VERSION = $(VERSION)
 image debug-image run shell verify: export SERVICE_REVISION = $(REVISION)
 image debug-image run shell verify: export SERVICE_CREATED = $(CREATED)
 TAGGED = tag=$$(sh ci/engine.sh tag "$$SERVICE_VERSION")

@@ -60,18 +60,18 @@ buildah_from() {
 # and any other failure ends the command with the engine's own words.
 has_image() {
   case $1 in
-    docker) answer=$(docker image inspect --format ok "$2" 2>&1) ;;
+    docker) answer=$(docker image inspect "$2" 2>&1) ;;
     podman) answer=$(podman image exists "$2" 2>&1) ;;
-    buildah) answer=$(buildah inspect --type image --format ok "$2" 2>&1) ;;
+    buildah) answer=$(buildah inspect --type image "$2" 2>&1) ;;
   esac && return
   code=$?
   command -v "$1" >/dev/null 2>&1 || return 1
   case $1:$code:$answer in
-    podman:1:* | *'No such image'* | *'No such object'* | *'no such image'* | *'image not known'*) return 1 ;;
+    podman:1:* | *:1: | *'No such image'* | *'No such object'* | *'no such image'* | *'image not known'*) return 1 ;;
   esac
   reason=$(reason_against "$1")
   if [ -n "$reason" ]; then
-    echo "$1: $reason" >&2
+    echo "$1: $reason"
     return 1
   fi
   printf '%s\n' "$answer" >&2
@@ -122,8 +122,16 @@ shift
 # A version as an image's tag. What git names may have characters that no tag has.
 if [ "$command" = tag ]; then
   [ $# -eq 1 ] || usage
-  tag=$(printf '%s\n' "${1:-dev}" |
-    LC_ALL=C sed 's/[^0-9A-Za-z_.-]/-/g; s/^[.-]/v&/; s/^\(.\{120\}\).*/\1/')
+  LC_ALL=C
+  version=${1:-dev} tag=''
+  while [ -n "$version" ]; do
+    good=${version%%[!0-9A-Za-z_.-]*}
+    version=${version#"$good"}
+    tag=$tag$good${version:+-}
+    version=${version#?}
+  done
+  case $tag in [.-]*) tag=v$tag ;; esac
+  while [ ${#tag} -gt 120 ]; do tag=${tag%?}; done
   [ "$tag" = "${1:-dev}" ] || printf '%s cannot be the tag of an image: it becomes %s\n' "$1" "$tag" >&2
   printf '%s\n' "$tag"
   exit

@@ -112,3 +112,44 @@ def test_a_health_check_needs_no_systemd(render: Render, path: Path) -> None:
     assert ("--no-healthcheck" in words) is not Path("/run/systemd/system").is_dir()
     assert engine(render(), path, "shell", "b:1", ENGINE="podman").returncode == 0
     assert "--no-healthcheck" in (path / "podman.words").read_text().splitlines()
+
+
+# An error is not an absence
+
+
+DAEMON = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock"
+ABSENT = {
+    "docker": "echo 'Error: No such image: b:1' >&2; exit 1",
+    "podman": "exit 1",
+    "buildah": "echo 'Error: inspecting object: b:1: image not known' >&2; exit 125",
+}
+
+
+@pytest.mark.parametrize("name", ABSENT)
+def test_an_image_that_is_not_there_is_not_checked(name: str, render: Render, path: Path) -> None:
+    stub(path, name, ABSENT[name])
+    result = engine(render(), path, "verify", "b:1")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("b:1: not checked")
+
+
+@pytest.mark.parametrize("name", ABSENT)
+def test_an_engine_that_fails_is_no_absence(name: str, render: Render, path: Path) -> None:
+    """It works, and cannot answer this question."""
+    fault = "echo 'Error: database is locked' >&2; exit 125"
+    stub(path, name, f'case "$1" in info | buildx) exit 0 ;; esac; {fault}')
+    result = engine(render(), path, "verify", "b:1")
+    assert result.returncode == 1
+    assert "Error: database is locked\n" in result.stderr
+    assert f"{name} cannot say whether it has b:1: see the lines above" in result.stderr
+
+
+def test_an_engine_that_does_not_work_has_no_image(render: Render, path: Path) -> None:
+    stub(path, "docker", f"echo '{DAEMON}' >&2; exit 1")
+    stub(path, "podman", ABSENT["podman"])
+    result = engine(render(), path, "verify", "b:1")
+    assert result.returncode == 0
+    assert result.stdout.splitlines() == [
+        "docker: the client is installed, but no daemon answers (docker info)",
+        "b:1: not checked, no container engine here has it (make image builds it)",
+    ]

@@ -18,18 +18,12 @@ VERBS = {
     "update", "update-check", "restore", "openapi", "clean",
 }  # fmt: skip
 PIPELINE_VERBS = {"gitlab": {"ci"}, "none": set()}
-# Maven has no lock file of its own, and so no command that writes one.
-LANGUAGE_VERBS = {"java": {"lock"}}
 DEFAULT_CI = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))["ci"]["default"]
 
 
 def verbs(name: str) -> set[str]:
     answers = COMBINATIONS[name]
-    return (
-        VERBS
-        | PIPELINE_VERBS[answers.get("ci", DEFAULT_CI)]
-        | LANGUAGE_VERBS.get(answers["language"], set())
-    )
+    return VERBS | PIPELINE_VERBS[answers.get("ci", DEFAULT_CI)]
 
 
 @pytest.mark.parametrize("name", COMBINATIONS)
