@@ -52,7 +52,7 @@ def main() -> int:
         options.service_name,
         options.version,
         routes=[*(ADDITION_ROUTES if added else ROUTES), *options.route],
-        env=ADDITION_ENV if added else None,
+        env=None if options.checks == "plain" else ADDITION_ENV,
         lacks=dict.fromkeys(options.without, "by --without"),
     ) as suite:
         suite.begin(checks)

@@ -25,8 +25,9 @@ from rendering import COMBINATIONS, ROOT, Render
 IMAGES = [name for name, answers in COMBINATIONS.items() if answers.get("ci") != "none"]
 # The first combination of each language, which has its default base.
 LANGUAGES = {answers["language"]: answers for answers in reversed(COMBINATIONS.values())}
-# What a team adds, in this order; the last needs the answer `tracing`.
-ADDITIONS = ("database", "streaming", "authenticated", "metric", "upstream")
+# What a team adds, in this order; with the answer `tracing` a call of another service, too.
+ADDITIONS = ("database", "streaming", "authenticated", "metric")
+UPSTREAM = "upstream"
 # The compiler takes three times as long with it.
 NIGHTLY_TRACES = {"rust"}
 OPENTELEMETRY = (
@@ -131,7 +132,7 @@ def with_additions(lab: Lab, render: Render, language: str, directory: Path) -> 
     traced = language not in NIGHTLY_TRACES or bool(os.environ.get("NIGHTLY"))
     answers = {**LANGUAGES[language], "tracing": traced}
     shutil.copytree(render(**answers), directory, symlinks=True)
-    for name in ADDITIONS if traced else ADDITIONS[:-1]:
+    for name in (*ADDITIONS, UPSTREAM) if traced else ADDITIONS:
         patch = ROOT / "tests/image/additions" / language / f"{name}.patch"
         done = subprocess.run(
             ["git", "apply", "--whitespace=nowarn", patch],
