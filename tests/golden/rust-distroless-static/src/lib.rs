@@ -5,7 +5,7 @@ pub mod greetings;
 pub mod platform;
 pub mod routes;
 
-use std::io;
+use std::error::Error;
 
 use tokio::net::TcpListener;
 
@@ -21,7 +21,7 @@ pub const VERSION: &str = match option_env!("VERSION") {
 };
 
 /// Serves until a signal arrives, and until the requests in flight are answered.
-pub async fn run(config: &Config) -> io::Result<()> {
+pub async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
     platform::init(SERVICE, VERSION, config.log_level);
     let listener = TcpListener::bind(config.address).await?;
     platform::serve(
@@ -30,5 +30,6 @@ pub async fn run(config: &Config) -> io::Result<()> {
         config.drain_delay,
         config.shutdown_timeout,
     )
-    .await
+    .await?;
+    Ok(())
 }

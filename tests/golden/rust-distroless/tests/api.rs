@@ -5,9 +5,10 @@ use axum::{
     http::{Request, StatusCode, header::CONTENT_TYPE},
     response::Response,
 };
-use payments_app::routes;
 use serde_json::{Value, json};
 use tower::ServiceExt;
+
+use payments_app::routes;
 
 async fn greet(body: Value) -> Response {
     let request = Request::post("/v1/greetings")

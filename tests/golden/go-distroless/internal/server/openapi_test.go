@@ -18,24 +18,22 @@ import (
 
 var update = flag.Bool("update", false, "write openapi.json")
 
-// operations says of each route what openapi.json says.
-var operations = map[string]struct {
-	summary           string
-	request, response any
-}{
-	"POST /v1/greetings": {"Greet somebody", greeting.Request{}, greeting.Greeting{}},
+// operations describes each route for openapi.json.
+var operations = map[string]func(openapi.OperationContext){
+	"POST /v1/greetings": func(o openapi.OperationContext) {
+		o.SetSummary("Greet somebody")
+		o.AddReqStructure(greeting.Request{})
+		o.AddRespStructure(greeting.Greeting{})
+	},
 }
 
-// patterns is a router that remembers what is added.
-type patterns struct {
-	*http.ServeMux
-	added []string
-}
+// patterns is a router that keeps the patterns of the routes.
+type patterns []string
 
-func (p *patterns) Handle(pattern string, _ http.Handler) { p.added = append(p.added, pattern) }
+func (p *patterns) Handle(pattern string, _ http.Handler) { *p = append(*p, pattern) }
 
 func (p *patterns) HandleFunc(pattern string, _ func(http.ResponseWriter, *http.Request)) {
-	p.added = append(p.added, pattern)
+	*p = append(*p, pattern)
 }
 
 func TestOpenAPI(t *testing.T) {
@@ -43,22 +41,20 @@ func TestOpenAPI(t *testing.T) {
 	reflector := openapi31.NewReflector()
 	reflector.Spec.Info.WithTitle("payments").WithVersion("1.0.0")
 
-	var api patterns
-	routes(&api)
-	for _, pattern := range api.added {
-		method, path, _ := strings.Cut(pattern, " ")
-		described, ok := operations[pattern]
+	var added patterns
+	routes(&added)
+	for _, pattern := range added {
+		describe, ok := operations[pattern]
 		if !ok {
 			t.Errorf("%s is not in operations", pattern)
 			continue
 		}
+		method, path, _ := strings.Cut(pattern, " ")
 		operation, err := reflector.NewOperationContext(method, path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		operation.SetSummary(described.summary)
-		operation.AddReqStructure(described.request)
-		operation.AddRespStructure(described.response)
+		describe(operation)
 		operation.AddRespStructure(platform.Problem{}, func(unit *openapi.ContentUnit) {
 			unit.IsDefault = true
 			unit.Description = "An error"
