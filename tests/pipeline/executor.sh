@@ -2,7 +2,7 @@
 # Stands in for /kaniko/executor: takes exactly the flags that the pipeline uses, and
 # has the test process build with buildah (standin.py), by way of a shared directory.
 set -eu
-known='context dockerfile log-format digest-file target tar-path build-arg destination cache-repo registry-map'
+known='context dockerfile log-format digest-file target tar-path build-arg destination cache-repo registry-map insecure-registry'
 switches='no-push reproducible cache=true cache=false'
 request=/standin/$$.$(date +%s)
 mkdir -p "$request.new"

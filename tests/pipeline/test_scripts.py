@@ -438,7 +438,8 @@ def test_login_elsewhere_does_not_use_gitlabs_credentials(job: Job) -> None:
     }
     done = job.run("sh", "-c", ". ci/pipeline/common.sh; login", **given)
     assert "no credentials for registry.example.com" in done.stdout
-    assert not (job.directory / "config" / "config.json").exists()
+    config = (job.directory / "config" / "config.json").read_text()
+    assert config == '{"auths":{"gitlab.example.com":{"auth":"dTpw"}}}\n'
 
 
 def test_login_wants_both(job: Job) -> None:
@@ -736,6 +737,30 @@ def test_a_fork_builds_the_ci_image_into_its_own_registry(source: Job, denied: s
     assert repository == "gitlab.example.com:5050/ada/payments/ci"
     assert name == resolved(source)["CI_IMAGE_TAG"].rpartition(":")[2]
     assert values["CI_IMAGE_DIGEST"] == ""
+
+
+@pytest.mark.parametrize("user", ["", "ada"])
+def test_a_request_without_credentials_does_as_a_fork(source: Job, user: str) -> None:
+    """The variables are protected, and the request's branch is not."""
+    own = {"CI_REGISTRY_IMAGE": "gitlab.example.com:5050/acme/payments"}
+    pair = {"REGISTRY_USER": user, "REGISTRY_PASSWORD": user}
+    repository = resolved(source, **REQUEST | own, **pair)["CI_IMAGE_TAG"].rpartition(":")[0]
+    assert repository == (f"{REPOSITORY}/ci" if user else f"{own['CI_REGISTRY_IMAGE']}/ci")
+
+
+def test_docker_hub_keeps_the_ci_image_beside_the_service(source: Job) -> None:
+    """It knows no level below an account's repositories."""
+    hub = "docker.io/acme/payments"
+    given = {"IMAGE_REPOSITORY": hub, "CI_IMAGE_REPOSITORY": f"{hub}/ci"}
+    text = CRANE.replace(REPOSITORY, hub).replace(f"{hub}/ci:", f"{hub}-ci:")
+    (source.directory / "bin/crane").write_text(text)
+    assert resolved(source, **given)["CI_IMAGE_TAG"].startswith(f"{hub}-ci:")
+    # A person's own choice stays.
+    other = "docker.io/acme/ci-images"
+    text = text.replace(f"{hub}-ci:", f"{other}:")
+    (source.directory / "bin/crane").write_text(text)
+    own = resolved(source, **given | {"CI_IMAGE_REPOSITORY": other})
+    assert own["CI_IMAGE_TAG"].startswith(f"{other}:")
 
 
 def test_a_fork_without_a_registry_is_told(source: Job) -> None:

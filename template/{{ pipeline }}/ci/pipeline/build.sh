@@ -54,6 +54,9 @@ if [ -n "${CACHE_REPOSITORY:-}" ] && [ "$trigger" != schedule ]; then
 else
   set -- "$@" --cache=false
 fi
+for host in $(printf '%s' "${PLAIN_HTTP_REGISTRIES:-}" | tr ';' ' '); do
+  set -- "$@" --insecure-registry "$host"
+done
 if [ -n "${REGISTRY_MAP:-}" ]; then
   # Kaniko knows docker.io by its other name, too.
   map=$(printf '%s' "$REGISTRY_MAP" | tr ';' '\n' | sed -n 'p; s/^docker\.io=/index.docker.io=/p' | tr '\n' ';')

@@ -114,8 +114,49 @@ may_publish() {
   [ "$trigger" != request ] || fail "the pipeline of a merge request publishes nothing"
 }
 
-# Writes the credentials for crane and Kaniko: outside the workspace, readable by
-# this user only, and never on a command line.
+# The name that crane and Kaniko look for in a config.json, for the host or the repository $1.
+key_of() {
+  case $1 in
+    docker.io | index.docker.io) echo https://index.docker.io/v1/ ;;
+    docker.io/*) echo "index.$1" ;;
+    *) printf '%s\n' "$1" ;;
+  esac
+}
+
+# Adds user $1 and password $2 for each host or repository that follows.
+credentials_for() {
+  auth=$(printf '%s:%s' "$1" "$2" | base64 | tr -d '\n')
+  shift 2
+  separator=''
+  printf '{"auths":{'
+  for place in "$@"; do
+    printf '%s"%s":{"auth":"%s"}' "$separator" "$(key_of "$place")" "$auth"
+    separator=,
+  done
+  printf '}}\n'
+  auth=''
+}
+
+# The repositories that are pushed to and whose name begins with $1, one a line.
+pushed_below() {
+  for place in "${IMAGE_REPOSITORY:-}" "$(ci_repository)" "${CACHE_REPOSITORY:-}" "${project_image:+$project_image/ci}"; do
+    case $place/ in "$1"/*) printf '%s\n' "$place" ;; esac
+  done
+}
+
+# Where the CI image is kept. Docker Hub has no level below an account's repositories.
+ci_repository() {
+  case ${CI_IMAGE_REPOSITORY:-} in
+    docker.io/*/*/ci | index.docker.io/*/*/ci) printf '%s-ci\n' "${CI_IMAGE_REPOSITORY%/ci}" ;;
+    *) printf '%s\n' "${CI_IMAGE_REPOSITORY:-}" ;;
+  esac
+}
+
+# Writes the credentials for crane and Kaniko, all that there are: what lies in the image's
+# own config.json, the job's own for the project's registry, REGISTRY_USER's,
+# DOCKER_AUTH_CONFIG, and CREDENTIAL_HELPERS. Where two know a host the later one has it, and the
+# repositories that are pushed to keep the job's, or REGISTRY_USER's. It lies outside the workspace,
+# readable by this user only, and never on a command line.
 login() {
   if [ -z "${DOCKER_CONFIG:-}" ]; then
     if [ -d /kaniko ]; then
@@ -126,25 +167,87 @@ login() {
     export DOCKER_CONFIG
   fi
   host=${IMAGE_REPOSITORY%%/*}
-  user=${REGISTRY_USER:-}
-  password=${REGISTRY_PASSWORD:-}
-  if [ -z "$user$password" ] && [ "$host" = "${CI_REGISTRY:-}" ]; then
-    user=${CI_REGISTRY_USER:-}
-    password=${CI_REGISTRY_PASSWORD:-}
+  user=${REGISTRY_USER:-} password=${REGISTRY_PASSWORD:-}
+  if [ -n "$user$password" ] && { [ -z "$user" ] || [ -z "$password" ]; }; then
+    [ -n "${DOCKER_AUTH_CONFIG:-}" ] ||
+      fail "REGISTRY_USER and REGISTRY_PASSWORD: one of them is not set, want both"
+    user='' password=''
   fi
-  if [ -n "${DOCKER_AUTH_CONFIG:-}" ]; then
-    config=$DOCKER_AUTH_CONFIG
-  elif [ -n "$user" ] && [ -n "$password" ]; then
-    config=$(printf '%s:%s' "$user" "$password" | base64 | tr -d '\n')
-    config="{\"auths\":{\"$host\":{\"auth\":\"$config\"}}}"
-  elif [ -n "$user$password" ]; then
-    fail "REGISTRY_USER and REGISTRY_PASSWORD: one of them is not set, want both"
-  else
+  credentials_dir=$(umask 077 && mktemp -d)
+  (
+    umask 077
+    cd "$credentials_dir" || exit
+    [ ! -f "$DOCKER_CONFIG/config.json" ] || cat "$DOCKER_CONFIG/config.json" >1.image
+    if [ -n "$project_registry" ] && [ -n "$project_user" ] && [ -n "$project_password" ]; then
+      credentials_for "$project_user" "$project_password" "$project_registry" >2.own
+      # shellcheck disable=SC2046 # no name of a repository has a space
+      [ -z "$project_image" ] ||
+        credentials_for "$project_user" "$project_password" $(pushed_below "$project_image") >6.own
+    fi
+    if [ -n "$proxy_registry" ] && [ -n "$proxy_user" ] && [ -n "$proxy_password" ]; then
+      credentials_for "$proxy_user" "$proxy_password" "$proxy_registry" >2a.own
+    fi
+    if [ -n "$user" ]; then
+      credentials_for "$user" "$password" "$host" >3.own
+      # shellcheck disable=SC2046 # no name of a repository has a space
+      credentials_for "$user" "$password" $(pushed_below "$host") >7.own
+    fi
+    if [ -f "${DOCKER_AUTH_CONFIG:-}" ]; then
+      cat "$DOCKER_AUTH_CONFIG" >4.config
+    elif [ -n "${DOCKER_AUTH_CONFIG:-}" ]; then
+      printf '%s\n' "$DOCKER_AUTH_CONFIG" >4.config
+    fi
+    helpers >5.own
+  ) || exit 1
+  merged=$(cd "$credentials_dir" && awk -v keys=keys -f "$OLDPWD/ci/pipeline/credentials.awk" ./*.* 2>faults) || {
+    case $(cat "$credentials_dir/faults") in
+      *4.config*) what=DOCKER_AUTH_CONFIG ;;
+      *) what="$DOCKER_CONFIG/config.json" ;;
+    esac
+    rm -rf "$credentials_dir"
+    fail "$what is not JSON: want what docker writes into its config.json"
+  }
+  cat "$credentials_dir/faults" >&2
+  known_credentials=''
+  [ ! -f "$credentials_dir/keys" ] || known_credentials=$(cat "$credentials_dir/keys")
+  rm -rf "$credentials_dir"
+  if [ "$merged" != '{"auths":{}}' ] || [ -n "${DOCKER_AUTH_CONFIG:-}" ]; then
+    (umask 077 && mkdir -p "$DOCKER_CONFIG" && printf '%s\n' "$merged" >"$DOCKER_CONFIG/config.json" &&
+      chmod 600 "$DOCKER_CONFIG/config.json")
+  fi
+  merged='' password=''
+  [ -n "${DOCKER_AUTH_CONFIG:-}" ] || has_credentials "$IMAGE_REPOSITORY" ||
     echo "no credentials for $host: REGISTRY_USER and REGISTRY_PASSWORD are not set"
-    return
-  fi
-  (umask 077 && mkdir -p "$DOCKER_CONFIG" && printf '%s\n' "$config" >"$DOCKER_CONFIG/config.json")
-  config='' password=''
+}
+
+# CREDENTIAL_HELPERS (host=helper;host=helper) as a config.json.
+helpers() {
+  list=$(printf '%s\n' "${CREDENTIAL_HELPERS:-}" | tr ';' '\n')
+  separator=''
+  printf '{"credHelpers":{'
+  for item in $list; do
+    printf '%s\n' "$item" | grep -Eqx '[a-z0-9][a-z0-9.-]*(:[0-9]+)?=[A-Za-z0-9._-]+' ||
+      fail "CREDENTIAL_HELPERS: \"$item\" is none, want a host and a helper, such as registry.example.com=ecr-login"
+    command -v "docker-credential-${item#*=}" >/dev/null 2>&1 ||
+      echo "docker-credential-${item#*=} is not in this job's image, and ${item%%=*} needs it" >&2
+    printf '%s"%s":"%s"' "$separator" "$(key_of "${item%%=*}")" "${item#*=}"
+    separator=,
+  done
+  printf '}}\n'
+}
+
+# Says whether there are credentials for the repository $1.
+has_credentials() {
+  printf '%s\n' "${known_credentials:-}" | grep -Fqx -e "$(key_of "$1")" -e "$(key_of "${1%%/*}")"
+}
+
+# crane, told of the registries that have no TLS (PLAIN_HTTP_REGISTRIES: host;host).
+crane() {
+  plain=''
+  for word in "$@"; do
+    case ";${PLAIN_HTTP_REGISTRIES:-};" in *";${word%%/*};"*) plain=--insecure ;; esac
+  done
+  command crane ${plain:+"$plain"} "$@"
 }
 
 # Where REGISTRY_MAP (host=mirror;host=mirror) has image $1.

@@ -35,3 +35,7 @@ project_registry=${CI_REGISTRY:-}
 project_image=${CI_REGISTRY_IMAGE:-}
 project_user=${CI_REGISTRY_USER:-}
 project_password=${CI_REGISTRY_PASSWORD:-}
+# Its proxy for the public registries.
+proxy_registry=${CI_DEPENDENCY_PROXY_SERVER:-}
+proxy_user=${CI_DEPENDENCY_PROXY_USER:-}
+proxy_password=${CI_DEPENDENCY_PROXY_PASSWORD:-}

@@ -89,9 +89,11 @@ hash=$(
     printf '%s\n' "$paths" | sort -u | while read -r path; do [ -z "$path" ] || sha256sum "$path"; done
   } | sha256sum | cut -c 1-40
 )
-ci_image=$CI_IMAGE_REPOSITORY:$hash
-if [ -n "$fork" ]; then
-  # It has no right to push there, so what is missing goes into the registry of its own project.
+ci_repository=$(ci_repository)
+ci_image=$ci_repository:$hash
+if [ -n "$fork" ] || { [ "$trigger" = request ] && [ -n "$project_image" ] && ! has_credentials "$ci_repository"; }; then
+  # It has no right to push there, or its variables are protected: what is missing goes into
+  # the registry of its own project.
   ci_digest=$(published "$ci_image" readable) || exit 1
   if [ -z "$ci_digest" ]; then
     [ -n "$project_image" ] ||
