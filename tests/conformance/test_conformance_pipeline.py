@@ -1,5 +1,8 @@
 """The pipeline as a team writes it around the platform's jobs."""
 
+# The files of a team, each on one line.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import shutil
@@ -194,3 +197,172 @@ def test_keys_that_stand_twice_are_reported_and_the_rest_is_read(root: Path) -> 
         "PIP-002  .gitlab-ci.yml:8: a Docker daemon (docker run x)",
         "PIP-003  .gitlab-ci.yml:8: the job installs something: apk add git",
     ]
+
+
+# The effective pipeline
+
+
+def ids(root: Path, text: str) -> list[str]:
+    return [item[:7] for item in found(root, text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("stages: [go]\nrelease:\n  stage: go\n  script: [make image]\n", "does not include"),
+        (
+            "include:\n  - local: /ci/gitlab/pipeline.yml\n    rules:\n      - if: $NEVER\n",
+            "is included under rules",
+        ),
+        (
+            "include:\n  - local: /ci/mine.yml\n    rules:\n      - if: $NEVER\n",
+            "does not include",
+        ),
+        ("child:\n  trigger:\n    include: ci/gitlab/pipeline.yml\n", "only a child pipeline"),
+        ("include: /ci/gitlab/template-update.yml\n", "does not include"),
+    ],
+)
+def test_a_pipeline_without_the_platforms_jobs(root: Path, text: str, words: str) -> None:
+    write(root, "ci/mine.yml", "include: /ci/gitlab/pipeline.yml\n")
+    findings = [item for item in found(root, text) if item.startswith("PIP-009")]
+    assert len(findings) == 1, findings
+    assert words in findings[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "include: /ci/gitlab/pipeline.yml\n",
+        "include: ci/mine.yml\n",
+        "include:\n  - local: ci/gitlab/*.yml\n",
+        "include:\n  - {local: /ci/gitlab/pipeline.yml}\n  - {local: /ci/x.yml, rules: [{if: $X}]}\n",
+    ],
+)
+def test_a_pipeline_with_them(root: Path, text: str) -> None:
+    write(root, "ci/mine.yml", "include: /ci/gitlab/pipeline.yml\n")
+    write(root, "ci/x.yml", "x: {stage: check, script: [make x]}\n")
+    assert found(root, text) == []
+
+
+ALTERED = {
+    ".in-ci-image:\n  before_script: ['exit 0']\n": ".in-ci-image is the platform's job, and before_script",
+    "publish:\n  before_script: [cp a b]\n": "publish is the platform's job, and before_script",
+    "verify:\n  script: ['true']\n  allow_failure: true\n": "verify is the platform's job, and allow_failure, script",
+    ".publishes:\n  rules: [{when: always}]\n": ".publishes is the platform's job, and rules",
+    "test:\n  image: docker.io/x/y:1\n": "test is the platform's job, and image",
+    "lint:\n  interruptible: false\n  parallel: 2\n": "lint is the platform's job, and interruptible, parallel",
+    "build:\n  after_script: [make x]\n": "build is the platform's job, and after_script",
+    ".in-kaniko:\n  image: docker.io/evil/kaniko:v1.28.3-alpine@sha256:" + "a" * 64 + "\n": "another program",
+    ".in-crane:\n  image:\n    name: docker.io/x/shell:1\n": "another program",
+    "build:\n  variables: {SOURCE_DIR: x}\n": "the variable SOURCE_DIR is set here",
+    "default:\n  before_script: [exit 0]\n": "default sets before_script",
+    "default:\n  hooks: {pre_get_sources_script: [x]}\n": "default sets hooks",
+    "before_script: [exit 0]\n": "before_script stands before all jobs",
+    "stages: [prepare, build, check, publish, promote, deploy]\n": "stages does not have",
+    "workflow:\n  rules: [{when: never}]\n": "workflow starts no pipeline for a schedule, a tag",
+    "workflow:\n  rules: [{if: $CI_MERGE_REQUEST_IID}, {if: $CI_COMMIT_TAG}]\n": "for a schedule, a push to the",
+    "workflow:\n  rules: [{if: '$CI_PIPELINE_SOURCE == \"schedule\"', when: never}, {when: always}]\n": "a schedule",
+    "workflow:\n  rules: [{if: $CI_COMMIT_BRANCH, changes: [src/**]}, {if: $CI_COMMIT_TAG}]\n": "a schedule, a push",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ALTERED)
+def test_what_a_team_may_not_set(root: Path, text: str) -> None:
+    (finding,) = [item for item in found(root, HEAD + text) if not item.startswith("PIP-004")]
+    assert finding.startswith("PIP-009  .gitlab-ci.yml:")
+    assert ALTERED[text] in finding
+
+
+@pytest.mark.parametrize(
+    "name", ["SOURCE_DIR", "BUILDER_IMAGE", "PATH", "CI_DEBUG_TRACE", "LD_PRELOAD"]
+)
+def test_a_variable_that_the_platforms_jobs_read(root: Path, name: str) -> None:
+    (finding,) = found(root, f"{HEAD}  {name}: docker.io/x/y:1\n")
+    assert finding == (
+        f"PIP-009  .gitlab-ci.yml:5: the variable {name} is set here, which the platform's jobs read"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "  REGISTRY_MAP: docker.io=x.example.com\n  CACHE_REPOSITORY: x.example.com/c\n  KANIKO_FLAGS: -v=debug\n",
+        "  CI_IMAGE_REPOSITORY: x.example.com/ci\n  CI_IMAGE_FLAGS: --build-arg A=b\n  HTTPS_PROXY: http://p:1\n",
+        "  SSL_CERT_FILE: /x\n  GOFLAGS: -p=1\n  DEPLOY_HOST: x.example.com\n",
+        "build:\n  tags: [large]\n  timeout: 2h\n  retry: 1\n  variables: {KANIKO_FLAGS: -v=debug}\n",
+        "test:\n  services: [docker.io/library/postgres:18]\n  cache: {paths: [.cache]}\n",
+        ".in-crane:\n  image: mirror.example.com/crane/debug:v0.22.1\n",
+        ".in-kaniko:\n  image:\n    name: mirror.example.com:5000/ghcr/osscontainertools/kaniko:"
+        "v1.28.2-alpine@sha256:" + "a" * 64 + "\n",
+        "default:\n  tags: [x]\n  image: docker.io/x/y:1\n  retry: 1\n  timeout: 1h\n",
+        "stages: [prepare, check, build, scan, publish, promote, deploy, after]\n",
+        "workflow:\n  name: $CI_COMMIT_TITLE\n",
+        "workflow:\n  auto_cancel: {on_new_commit: none}\n",
+        "workflow:\n  rules:\n    - if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH\n    - if: $CI_COMMIT_TAG\n",
+        "workflow:\n  rules:\n    - if: $CI_COMMIT_TITLE =~ /^WIP/i\n      when: never\n    - when: always\n"
+        .replace("- when: always", "- if: ($CI_COMMIT_TAG || $CI_COMMIT_BRANCH) && $CI_COMMIT_SHA != null"),
+        "smoke:\n  extends: .in-ci-image\n  stage: check\n  script: [make smoke]\n",
+        "rollout:\n  stage: deploy\n  when: manual\n  needs: [promote]\n  script: [make]\n",
+    ],
+)  # fmt: skip
+def test_what_a_team_may_set(root: Path, text: str) -> None:
+    """What docs/pipeline*.md tell teams, of 0.2.0 too."""
+    assert found(root, HEAD + text) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Workflows/Branch-Pipelines.gitlab-ci.yml", []),
+        ("Workflows/MergeRequest-Pipelines.gitlab-ci.yml", []),
+    ],
+)
+def test_the_workflow_templates_of_gitlab_are_known(
+    root: Path, name: str, expected: list[str]
+) -> None:
+    text = f"include:\n  - local: /ci/gitlab/pipeline.yml\n  - template: {name}\n"
+    answer = check(root, text)
+    assert (answer.found, "not read" in answer.out) == (expected, False), answer.out
+
+
+@pytest.mark.parametrize(
+    ("rules", "twice"),
+    [
+        ("[{when: always}]", True),
+        ("[{if: $CI_MERGE_REQUEST_IID}, {if: $CI_COMMIT_TAG}, {if: $CI_COMMIT_BRANCH}]", True),
+        (
+            "[{if: '$CI_PIPELINE_SOURCE == \"merge_request_event\"'}, "
+            "{if: '$CI_COMMIT_BRANCH && $CI_OPEN_MERGE_REQUESTS && $CI_PIPELINE_SOURCE == \"push\"', when: never}, "
+            "{if: '$CI_COMMIT_BRANCH || $CI_COMMIT_TAG'}]",
+            False,
+        ),
+        ("[{if: $CI_COMMIT_TAG}, {if: $CI_COMMIT_BRANCH}]", False),
+    ],
+)  # fmt: skip
+def test_two_pipelines_for_one_push(root: Path, rules: str, twice: bool) -> None:
+    assert ids(root, f"{HEAD}workflow:\n  rules: {rules}\n") == (["PIP-011"] if twice else [])
+
+
+@pytest.mark.parametrize(
+    ("include", "shown"),
+    [
+        ("template: Jobs/SAST.gitlab-ci.yml", "template: Jobs/SAST.gitlab-ci.yml"),
+        ("project: x/y\n    ref: main\n    file: /a.yml", "project: x/y, ref: main, file: /a.yml"),
+        ("remote: https://example.com/a.yml", "remote: https://example.com/a.yml"),
+        ("component: $CI_SERVER_FQDN/x/y@1", "component: $CI_SERVER_FQDN/x/y@1"),
+        ("local: /ci/$NAME.yml", "local: /ci/$NAME.yml"),
+    ],
+)
+def test_what_cannot_be_read_here_is_listed(root: Path, include: str, shown: str) -> None:
+    text = f"include:\n  - local: /ci/gitlab/pipeline.yml\n  - {include}\n"
+    answer = check(root, text)
+    assert answer.code == 0, answer.out
+    assert answer.lines[0] == f"not read: .gitlab-ci.yml:3 {shown}"
+    assert run("repo", root, "--strict").code == 0
+
+
+def test_a_job_of_a_file_that_a_rule_includes_counts_too(root: Path) -> None:
+    write(root, "ci/x.yml", "verify: {script: ['true']}\n")
+    text = "include:\n  - local: /ci/gitlab/pipeline.yml\n  - local: /ci/x.yml\n"
+    assert ids(root, text) == ["PIP-009"]
+    assert ids(root, text + "    rules: [{if: $X}]\n") == ["PIP-009"]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from . import installs, shell
+from . import effective, installs, shell
 from .dockerfile_checks import CI_IMAGE, ImageName
 from .dockerfile_checks import read as read_dockerfile
 from .model import Finding
@@ -25,14 +25,6 @@ PLATFORM_JOBS = f"{FOLDER}/pipeline.yml"
 
 _GLOBAL = frozenset(
     {"default", "include", "spec", "stages", "types", "variables", "workflow", "cache", "image", "services"}
-)
-# What decides whether a job runs, does its work and is waited for. Of a hidden job only
-# what the platform's jobs take over from it: they set the rest themselves.
-_DECISIVE = frozenset({"allow_failure", "except", "extends", "needs", "only", "rules", "run", "script", "when"})
-_DECISIVE_IF_HIDDEN = frozenset({"allow_failure", "except", "only", "rules", "when"})
-_OVERRIDE_FIX = (
-    "give what the team adds a job of its own; of the platform's jobs it may set variables, tags, image, services, "
-    "cache, timeout and retry"
 )
 _NOT_SEARCHED = frozenset({".git", "node_modules", ".venv"})
 _SCRIPTS = ("before_script", "script", "after_script")
@@ -125,7 +117,7 @@ class Pipeline:
         self.files: dict[str, list[_Mapping]] = {}
         self.scripts: list[Text] = []
         self.loaded: set[str] = set()
-        self.team: list[str] = []
+        self.unread: list[str] = []
         for path in self._paths():
             self._load(path)
         self._load_included()
@@ -142,18 +134,16 @@ class Pipeline:
                 self.scripts.append(Text(path, 1, ("script",), read_text(os.path.join(self.root, path))))
 
     def _load_included(self) -> None:
-        """Load what the files include from the repository; note the team's files of this very pipeline."""
-        todo = [(MAIN, True)] if MAIN in self.loaded else []
+        """Load what the files include from the repository."""
+        todo = [MAIN] if MAIN in self.loaded else []
         seen = set(todo)
         while todo:
-            path, ours = todo.pop()
-            if ours and not path.startswith(f"{FOLDER}/"):
-                self.team.append(path)
+            path = todo.pop()
             if path not in self.loaded:
                 self._load(path)
             for document in self.files.get(path, []):
-                for local, _, child in _included(document):
-                    found = {(name, ours and not child) for name in _matches(self.root, local)} - seen
+                for local, _, _ in _included(document):
+                    found = set(_matches(self.root, local)) - seen
                     seen |= found
                     todo += sorted(found)
 
@@ -199,7 +189,7 @@ class Pipeline:
         yield from self._schedule()
         yield from self._secrets()
         yield from self._verifies()
-        yield from self._overrides()
+        yield from self._effective()
 
     def _values(self) -> Iterator[Text]:
         """Yield every scalar of every file, with the keys that lead to it."""
@@ -356,18 +346,20 @@ class Pipeline:
                 message = f"no job checks {what} (ci/conformance {subject})"
                 yield self._finding("PIP-009", next(iter(self.files)), None, message)
 
-    def _overrides(self) -> Iterator[Finding]:
-        """GitLab merges jobs of one name: a team's file can make the platform's job do nothing."""
-        documents = self.files.get(PLATFORM_JOBS, [])
-        platform = {name for document in documents for name in _jobs(document)}
-        for path in self.team:
-            for document in self.files.get(path, []):
-                for name, job in _jobs(document).items():
-                    keys = sorted((_DECISIVE_IF_HIDDEN if name.startswith(".") else _DECISIVE) & set(job))
-                    if name in platform and keys:
-                        line = min(job.lines[key] for key in keys)
-                        message = f"{name} is the platform's job, and {', '.join(keys)} of it is set here"
-                        yield self._finding("PIP-009", path, line, message, _OVERRIDE_FIX)
+    # PIP-009, PIP-011
+
+    def _effective(self) -> Iterator[Finding]:
+        """Which of the platform's jobs run, unaltered."""
+        own = [path for path in self.files if path.startswith(f"{FOLDER}/")]
+        scripts = [text.path for text in self.scripts]
+        entry = PLATFORM_JOBS if PLATFORM_JOBS in self.files else own[0] if own else PLATFORM_JOBS
+        reserved, documented = effective.read_by_the_platform(self.root, [*own, *scripts], entry)
+        whole = effective.Effective(
+            self.files, MAIN, FOLDER, entry, _jobs, lambda local: _matches(self.root, local), reserved, documented
+        )
+        self.unread = whole.unread
+        for fault in whole.faults():
+            yield self._finding(fault.check, fault.path, fault.line, fault.message, fault.fix)
 
     # PIP-008
 
