@@ -37,6 +37,7 @@ from conformance_images import (
 )
 from conformance_service import KANIKO, deviation, edit, lock, record, service, write
 from conformance_tool import repository_checks, run
+from test_conformance_manifests import PLANTED as MANIFESTS
 
 TODAY = "2026-06-01"
 ImagePlant = Callable[[Spec], object]
@@ -542,11 +543,19 @@ REPO: dict[str, list[RepoPlant]] = {
     "PIP-009": [
         jobs("python3 ci/conformance repo --strict", "true"),
         jobs("python3 ci/conformance image image.tar --strict", "echo python3 ci/conformance"),
+        ci(
+            "  - local: /ci/gitlab/image.yml",
+            "  - local: /ci/gitlab/image.yml\n    rules: [{if: $X}]",
+        ),
+        job("build:\n  before_script: [exit 0]\n"),
+        job("default:\n  after_script: [exit 0]\n"),
+        job("workflow:\n  rules: [{when: never}]\n"),
     ],
     "PIP-010": [
         lambda root: (root / "ci/image/Dockerfile").unlink(),
         lambda root: edit(root, "ci/image/Dockerfile", "RUN", "COPY $GOPATH/go.mod ./\nRUN"),
     ],
+    "PIP-011": [job("workflow:\n  rules:\n    - when: always\n")],
     "REC-001": [
         lambda root: write(root, "specs/ADRs/service/notes.md", "# Notes\n"),
         lambda root: edit(root, record(root, 1), "# SVC-0001", "# SVC-0007"),
@@ -668,7 +677,7 @@ def cases(plants: dict[str, list[Callable[..., object]]]) -> list[object]:
 
 
 def test_every_check_has_a_planted_violation() -> None:
-    assert sorted([*IMAGE, *TWIN, *REPO]) == sorted(CHECKS)
+    assert sorted([*IMAGE, *TWIN, *REPO, *MANIFESTS]) == sorted(CHECKS)
 
 
 @pytest.mark.parametrize(("check", "plant"), cases(IMAGE))

@@ -46,6 +46,7 @@ class Result:
     findings: list[Finding] = field(default_factory=list)
     checked: list[str] = field(default_factory=list)
     not_run: dict[str, str] = field(default_factory=dict)
+    not_read: list[str] = field(default_factory=list)  # files that are part of the subject, elsewhere
     failed: bool = False
 
     @property

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from . import shell
+from . import effective, installs, shell
 from .dockerfile_checks import CI_IMAGE, ImageName
 from .dockerfile_checks import read as read_dockerfile
 from .model import Finding
 from .records import read_text
 from .registry import CHECKS
-from .secrets_in_files import secret_setting, secrets_in_line
+from .secrets_in_commands import secrets_in_script
+from .secrets_in_files import secret_setting
 
 MAIN = ".gitlab-ci.yml"
 FOLDER = "ci/gitlab"
@@ -25,35 +26,12 @@ PLATFORM_JOBS = f"{FOLDER}/pipeline.yml"
 _GLOBAL = frozenset(
     {"default", "include", "spec", "stages", "types", "variables", "workflow", "cache", "image", "services"}
 )
-# What decides whether a job runs, does its work and is waited for. Of a hidden job only
-# what the platform's jobs take over from it: they set the rest themselves.
-_DECISIVE = frozenset({"allow_failure", "except", "extends", "needs", "only", "rules", "run", "script", "when"})
-_DECISIVE_IF_HIDDEN = frozenset({"allow_failure", "except", "only", "rules", "when"})
-_OVERRIDE_FIX = (
-    "give what the team adds a job of its own; of the platform's jobs it may set variables, tags, image, services, "
-    "cache, timeout and retry"
-)
 _NOT_SEARCHED = frozenset({".git", "node_modules", ".venv"})
 _SCRIPTS = ("before_script", "script", "after_script")
 _KANIKO = re.compile(r"(?:[\w.:-]+/)*osscontainertools/kaniko:v\d+\.\d+\.\d+(-[\w.]+)?@sha256:[0-9a-f]{64}")
 _IMAGE_LIKE = re.compile(r"[\w.-]+(?::\d+)?(?:/[\w.-]+)+(?::[\w.-]+)?(?:@sha256:[0-9a-f]+)?")
 _SCHEDULE = re.compile(r"\$\{?CI_PIPELINE_SOURCE\}?\s*==\s*[\"']schedule[\"']")
 _DEBUG_TAG = re.compile(r"[\w}\")]-debug\b")
-
-_INSTALLERS: tuple[tuple[frozenset[str], frozenset[str]], ...] = (
-    (frozenset({"apt-get", "apt", "aptitude"}), frozenset({"install", "update", "upgrade", "dist-upgrade"})),
-    (frozenset({"apk"}), frozenset({"add", "update", "upgrade"})),
-    (frozenset({"yum", "dnf", "microdnf", "tdnf", "zypper"}), frozenset({"install", "update", "upgrade"})),
-    (frozenset({"pip", "pip3", "pipx"}), frozenset({"install", "run", "download"})),
-    (frozenset({"npm"}), frozenset({"install", "i", "ci", "add", "exec"})),
-    (frozenset({"yarn", "pnpm"}), frozenset({"install", "add", "dlx"})),
-    (frozenset({"go"}), frozenset({"install", "get"})),
-    (frozenset({"cargo", "rustup", "gem", "brew", "conda", "poetry"}), frozenset({"install", "add"})),
-    (frozenset({"corepack"}), frozenset({"enable", "install", "prepare"})),
-)
-_ALWAYS_INSTALL = frozenset({"npx", "uvx", "pnpx"})
-_OFFLINE = frozenset({"--offline", "--frozen-offline", "--no-index", "-o"})
-_INTERPRETERS = frozenset({"sh", "bash", "dash", "ash", "zsh", "python", "python3", "perl", "node", "ruby"})
 
 
 @dataclass(frozen=True)
@@ -78,15 +56,8 @@ class _Sequence(list):  # type: ignore[type-arg]
     lines: list[int]
 
 
-class Duplicate(Exception):
-    """The same key twice; YAML keeps the last without a word."""
-
-    def __init__(self, line: int, key: str) -> None:
-        super().__init__(f"the key {key} stands twice in one mapping")
-        self.line = line
-
-
-def _loader() -> Any:
+def _loader(twice: list[tuple[int, str]]) -> Any:
+    """Make a loader; it notes each key that stands twice in a mapping, of which YAML keeps the last."""
     import yaml
 
     class Loader(yaml.SafeLoader):
@@ -94,10 +65,12 @@ def _loader() -> Any:
 
     def mapping(loader: Any, node: Any) -> _Mapping:
         own = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-        for position, name in enumerate(own):
-            if name in own[:position]:
-                keys = [key for key, _ in node.value if key.value == name]
-                raise Duplicate(keys[-1].start_mark.line + 1, str(name))
+        seen: set[str] = set()
+        for name in map(str, own):
+            if name in seen:
+                keys = [key for key, _ in node.value if str(key.value) == name]
+                twice.append((keys[-1].start_mark.line + 1, name))
+            seen.add(name)
         loader.flatten_mapping(node)
         result = _Mapping()
         result.lines = {}
@@ -144,7 +117,7 @@ class Pipeline:
         self.files: dict[str, list[_Mapping]] = {}
         self.scripts: list[Text] = []
         self.loaded: set[str] = set()
-        self.team: list[str] = []
+        self.unread: list[str] = []
         for path in self._paths():
             self._load(path)
         self._load_included()
@@ -161,18 +134,16 @@ class Pipeline:
                 self.scripts.append(Text(path, 1, ("script",), read_text(os.path.join(self.root, path))))
 
     def _load_included(self) -> None:
-        """Load what the files include from the repository; note the team's files of this very pipeline."""
-        todo = [(MAIN, True)] if MAIN in self.loaded else []
+        """Load what the files include from the repository."""
+        todo = [MAIN] if MAIN in self.loaded else []
         seen = set(todo)
         while todo:
-            path, ours = todo.pop()
-            if ours and not path.startswith(f"{FOLDER}/"):
-                self.team.append(path)
+            path = todo.pop()
             if path not in self.loaded:
                 self._load(path)
             for document in self.files.get(path, []):
-                for local, _, child in _included(document):
-                    found = {(name, ours and not child) for name in _matches(self.root, local)} - seen
+                for local, _, _ in _included(document):
+                    found = set(_matches(self.root, local)) - seen
                     seen |= found
                     todo += sorted(found)
 
@@ -180,11 +151,9 @@ class Pipeline:
         import yaml
 
         self.loaded.add(path)
+        twice: list[tuple[int, str]] = []
         try:
-            documents = list(yaml.load_all(read_text(os.path.join(self.root, path)), Loader=_loader()))
-        except Duplicate as error:
-            self.unreadable.append(self._finding("PIP-001", path, error.line, str(error)))
-            return
+            documents = list(yaml.load_all(read_text(os.path.join(self.root, path)), Loader=_loader(twice)))
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             reason = getattr(error, "problem", None) or "it is not YAML"
@@ -198,6 +167,9 @@ class Pipeline:
         except (ValueError, RecursionError):
             self.unreadable.append(self._finding("PIP-001", path, 1, "not valid YAML"))
             return
+        for line, name in dict.fromkeys(twice):
+            message = f"the key {name} stands twice in one mapping; GitLab takes the last"
+            self.unreadable.append(self._finding("PIP-001", path, line, message))
         self.files[path] = [document for document in documents if isinstance(document, _Mapping)]
         if not self.files[path]:
             self.unreadable.append(self._finding("PIP-001", path, 1, "the file holds no mapping"))
@@ -217,7 +189,7 @@ class Pipeline:
         yield from self._schedule()
         yield from self._secrets()
         yield from self._verifies()
-        yield from self._overrides()
+        yield from self._effective()
 
     def _values(self) -> Iterator[Text]:
         """Yield every scalar of every file, with the keys that lead to it."""
@@ -259,25 +231,23 @@ class Pipeline:
             for command in shell.commands(text.value):
                 if "--privileged" in command.words:
                     yield self._finding("PIP-002", text.path, text.line, f"{command.name} --privileged")
-                elif command.name == "docker" and {"build", "buildx", "run", "push"} & set(command.words[1:3]):
-                    yield self._finding(
-                        "PIP-002", text.path, text.line, "a Docker daemon (docker " + command.words[1] + ")"
-                    )
+                elif command.name in ("docker", "docker-compose") and _needs_daemon(command):
+                    what = " ".join(word for word in command.words[:4] if "=" not in word)[:60]
+                    yield self._finding("PIP-002", text.path, text.line, f"a Docker daemon ({what})")
                 elif command.name == "dockerd":
                     yield self._finding("PIP-002", text.path, text.line, "docker-in-docker (dockerd)")
 
     # PIP-003
 
     def _installs(self) -> Iterator[Finding]:
+        place: tuple[str, tuple[str, ...]] | None = None
+        downloads = installs.Downloads()
         for text in self._script_texts():
-            previous: shell.Command | None = None
-            for command in shell.commands(text.value):
-                what = _installs(command)
-                if not what and previous is not None and _runs_download(previous, command):
-                    what = f"{previous.name} | {command.name}"
-                if what:
-                    yield self._finding("PIP-003", text.path, text.line, f"the job installs something: {what}")
-                previous = command
+            where = (text.path, text.keys[:-1])
+            if where != place:
+                place, downloads = where, installs.Downloads()
+            for what in installs.installed_by(text.value, downloads):
+                yield self._finding("PIP-003", text.path, text.line, f"the job installs something: {what}")
 
     # PIP-004, PIP-005
 
@@ -302,10 +272,24 @@ class Pipeline:
                 elif match.group(1) == "-debug":
                     message = "Kaniko's -debug image drops what the debug stage copies to /busybox"
                     yield self._finding("PIP-004", text.path, text.line, message)
+        for path, documents in self.files.items():
+            for document in documents:
+                for name, job in _jobs(document).items():
+                    image, line = _image_of(job)
+                    runs = any("/kaniko/executor" in text.value for text in _scripts_of(path, job))
+                    if runs and image and "$" not in image and "kaniko" not in image:
+                        message = f"{name} runs Kaniko from {image}, which is not the maintained fork, pinned"
+                        yield self._finding("PIP-004", path, line, message)
         if not found and self.files:
             yield self._finding("PIP-004", next(iter(self.files)), None, "no Kaniko image is named")
 
     def _images(self) -> Iterator[Finding]:
+        used = {
+            name
+            for text in self._values()
+            if _is_image_key(text.keys) and isinstance(text.value, str)
+            for name in re.findall(r"\$\{?(\w+)", text.value)
+        }
         for text, value in self._image_values():
             if "kaniko" in value or "$" in value:
                 if value.rpartition("/")[2].endswith(":latest"):
@@ -315,6 +299,8 @@ class Pipeline:
             if name.tag == "latest":
                 yield self._finding("PIP-005", text.path, text.line, f"{value} is latest")
             elif value and not name.tag and not name.digest:
+                if "variables" in text.keys and _variable_name(text.keys) not in used:
+                    continue  # a repository: a tag comes to it elsewhere
                 yield self._finding("PIP-005", text.path, text.line, f"{value} has no tag")
 
     # PIP-006, PIP-007, PIP-009
@@ -360,18 +346,20 @@ class Pipeline:
                 message = f"no job checks {what} (ci/conformance {subject})"
                 yield self._finding("PIP-009", next(iter(self.files)), None, message)
 
-    def _overrides(self) -> Iterator[Finding]:
-        """GitLab merges jobs of one name: a team's file can make the platform's job do nothing."""
-        documents = self.files.get(PLATFORM_JOBS, [])
-        platform = {name for document in documents for name in _jobs(document)}
-        for path in self.team:
-            for document in self.files.get(path, []):
-                for name, job in _jobs(document).items():
-                    keys = sorted((_DECISIVE_IF_HIDDEN if name.startswith(".") else _DECISIVE) & set(job))
-                    if name in platform and keys:
-                        line = min(job.lines[key] for key in keys)
-                        message = f"{name} is the platform's job, and {', '.join(keys)} of it is set here"
-                        yield self._finding("PIP-009", path, line, message, _OVERRIDE_FIX)
+    # PIP-009, PIP-011
+
+    def _effective(self) -> Iterator[Finding]:
+        """Which of the platform's jobs run, unaltered."""
+        own = [path for path in self.files if path.startswith(f"{FOLDER}/")]
+        scripts = [text.path for text in self.scripts]
+        entry = PLATFORM_JOBS if PLATFORM_JOBS in self.files else own[0] if own else PLATFORM_JOBS
+        reserved, documented = effective.read_by_the_platform(self.root, [*own, *scripts], entry)
+        whole = effective.Effective(
+            self.files, MAIN, FOLDER, entry, _jobs, lambda local: _matches(self.root, local), reserved, documented
+        )
+        self.unread = whole.unread
+        for fault in whole.faults():
+            yield self._finding(fault.check, fault.path, fault.line, fault.message, fault.fix)
 
     # PIP-008
 
@@ -382,7 +370,7 @@ class Pipeline:
                 if text.keys[-1] in (name, "value") and secret_setting(name, str(text.value)):
                     yield self._finding("PIP-008", text.path, text.line, f"the variable {name} holds a secret")
         for text in self._script_texts():
-            for name in secrets_in_line(text.value):
+            for name in secrets_in_script(text.value):
                 yield self._finding("PIP-008", text.path, text.line, f"the script shows a secret ({name})")
 
 
@@ -401,6 +389,21 @@ def ci_image(root: str) -> Iterator[Finding]:
 
 def _jobs(document: _Mapping) -> dict[str, _Mapping]:
     return {name: job for name, job in document.items() if name not in _GLOBAL and isinstance(job, _Mapping)}
+
+
+def _image_of(job: _Mapping) -> tuple[str, int]:
+    image = job.get("image")
+    line = job.lines.get("image", 0)
+    if isinstance(image, _Mapping):
+        return str(image.get("name") or ""), image.lines.get("name", line)
+    return (image, line) if isinstance(image, str) else ("", line)
+
+
+def _scripts_of(path: str, job: _Mapping) -> Iterator[Text]:
+    for key in _SCRIPTS:
+        if key in job:
+            texts = _walk(path, job[key], (key,), set(), job.lines[key])
+            yield from (text for text in texts if isinstance(text.value, str))
 
 
 def _included(document: _Mapping) -> Iterator[tuple[str, int, bool]]:
@@ -439,11 +442,12 @@ def _files_below(root: str, top: str) -> Iterator[str]:
                 yield path
 
 
-def _walk(path: str, value: Any, keys: tuple[str, ...], seen: set[int], line: int) -> Iterator[Text]:
+def _walk(path: str, value: Any, keys: tuple[str, ...], seen: set[tuple[int, str]], line: int) -> Iterator[Text]:
     if isinstance(value, (_Mapping, _Sequence)):
-        if id(value) in seen:
-            return  # an anchor: it is checked where it stands
-        seen.add(id(value))
+        place = (id(value), _sort_of(keys))
+        if place in seen:
+            return  # an anchor: it is checked once in each place that gives it another meaning
+        seen.add(place)
     if isinstance(value, _Mapping):
         for key, item in value.items():
             yield from _walk(path, item, (*keys, key), seen, value.lines[key])
@@ -452,6 +456,24 @@ def _walk(path: str, value: Any, keys: tuple[str, ...], seen: set[int], line: in
             yield from _walk(path, item, keys, seen, value.lines[position])
     elif keys:
         yield Text(path, line, keys, value)
+
+
+def _sort_of(keys: tuple[str, ...]) -> str:
+    """What the keys on the way make of a value."""
+    return next((key for key in keys if key in (*_SCRIPTS, "variables", "image", "services")), "")
+
+
+_WITHOUT_DAEMON = frozenset({"version", "help", "login", "logout", "context", "manifest"})
+
+
+def _needs_daemon(command: shell.Command) -> bool:
+    """Tell whether the client would ask a daemon, through the options before its verb."""
+    if command.name == "docker-compose":
+        return len(command.words) > 1 and command.words[1] not in ("version", "--version", "config")
+    verbs = installs.arguments(command.words)
+    if not verbs:
+        return False
+    return not (verbs[0] in _WITHOUT_DAEMON or verbs[:2] in (["buildx", "imagetools"], ["compose", "config"]))
 
 
 def _is_image_key(keys: tuple[str, ...]) -> bool:
@@ -464,34 +486,6 @@ def _is_image_key(keys: tuple[str, ...]) -> bool:
 def _variable_name(keys: tuple[str, ...]) -> str:
     position = keys.index("variables")
     return keys[position + 1] if len(keys) > position + 1 else ""
-
-
-def _installs(command: shell.Command) -> str:
-    words = command.words
-    shown = " ".join(words)
-    shown = shown if len(shown) <= 60 else shown[:59] + "…"
-    if command.name in _ALWAYS_INSTALL:
-        return shown
-    if re.fullmatch(r"python[\d.]*", command.name) and words[1:3] == ["-m", "pip"]:
-        words = words[2:]
-    if words[0].rpartition("/")[2] == "uv" and words[1:2] in (["pip"], ["tool"]):
-        words = words[1:]
-        installs = len(words) > 1 and words[1] in ("install", "sync", "run")
-        return shown if installs and not _OFFLINE & set(words) else ""
-    if words[0].rpartition("/")[2] == "uv" and words[1:2] in (["add"], ["sync"], ["run"]):
-        return "" if _OFFLINE & set(words) or words[1] == "run" else shown
-    if command.name == "go" and words[1:2] == ["run"] and any("@" in word for word in words[2:3]):
-        return shown
-    name = words[0].rpartition("/")[2]
-    arguments = [word for word in words[1:] if not word.startswith("-")]
-    for names, verbs in _INSTALLERS:
-        if name in names and arguments and arguments[0] in verbs and not _OFFLINE & set(words):
-            return shown
-    return ""
-
-
-def _runs_download(previous: shell.Command, command: shell.Command) -> bool:
-    return command.piped and command.name in _INTERPRETERS and previous.name in ("curl", "wget")
 
 
 def _rules(value: Any, seen: set[int]) -> Iterator[list[Any]]:

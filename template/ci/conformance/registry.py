@@ -398,7 +398,7 @@ _CHECKS = (
     Check(
         "PIP-009",
         "pipeline-verifies",
-        "the pipeline checks the repository and the image, and no job of it is replaced",
+        "the platform's jobs are in the pipeline, unaltered, and check the repository and the image",
         "ADR-006",
         ("PUB-02",),
         "What is not verified before it is published is verified by production.",
@@ -413,6 +413,16 @@ _CHECKS = (
         ("BLD-10",),
         "The jobs run in this image; without it they would have to install their tools.",
         "bring the file back with: git log --diff-filter=D -- ci/image/Dockerfile",
+    ),
+    Check(
+        "PIP-011",
+        "one-pipeline-a-push",
+        "a push to a branch with an open merge request starts one pipeline",
+        "ADR-006",
+        ("PUB-09",),
+        "Two pipelines of one commit publish the same tags, and whoever waits for the request waits for both.",
+        "leave workflow out of .gitlab-ci.yml: the platform's starts one",
+        needs_yaml=True,
     ),
     # Decision records and the guideline
     Check(

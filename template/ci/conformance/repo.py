@@ -8,7 +8,7 @@ import os
 from . import dockerfile_checks, manifests, ownership, pipeline, records
 from .deviations import Deviations
 from .index import Index
-from .model import Finding, Result, Unusable
+from .model import Finding, Result, Unusable, printable
 from .registry import CHECKS
 
 _IMAGE_CHECKS = ("IMG", "TWN")
@@ -25,7 +25,8 @@ def check(root: str, today: datetime.date, strict: bool) -> Result:
     not_run: dict[str, str] = {}
     known = records.Records(root)
     deviations = Deviations(known, today)
-    findings: list[Finding] = [*dockerfile_checks.run(root), *_pipeline(root, checked, not_run)]
+    not_read: list[str] = []
+    findings: list[Finding] = [*dockerfile_checks.run(root), *_pipeline(root, checked, not_run, not_read)]
     findings += _manifests(root, checked, not_run)
     index = Index(root)
     platform = list(ownership.platform_files(root, index))
@@ -38,19 +39,23 @@ def check(root: str, today: datetime.date, strict: bool) -> Result:
         not_run.update(dict.fromkeys(("PLT-005", "UPD-002"), index.reason))
     result = Result(os.path.basename(os.path.abspath(root)) or root, deviations.apply(_ordered(findings)))
     result.not_run = not_run
+    result.not_read = not_read
     result.checked = [item for item in checked if item not in not_run]
     result.failed = strict and bool(not_run)
     return result
 
 
-def _pipeline(root: str, checked: list[str], not_run: dict[str, str]) -> list[Finding]:
+def _pipeline(root: str, checked: list[str], not_run: dict[str, str], not_read: list[str]) -> list[Finding]:
     ids = [item for item in checked if item.startswith("PIP")]
     if not pipeline.present(root):
         checked[:] = [item for item in checked if item not in ids]
         return []
     findings = list(pipeline.ci_image(root))
     if pipeline.available():
-        return findings + list(pipeline.Pipeline(root).run())
+        read = pipeline.Pipeline(root)
+        findings += read.run()
+        not_read += [printable(what) for what in read.unread]
+        return findings
     not_run.update({item: "PyYAML is not installed: python3-yaml" for item in ids if CHECKS[item].needs_yaml})
     return findings
 

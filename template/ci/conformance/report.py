@@ -36,6 +36,7 @@ def _text(result: Result) -> str:
     for reason in dict.fromkeys(result.not_run.values()):
         checks = [check for check in CHECKS if result.not_run.get(check) == reason]
         lines += textwrap.wrap(f"not run: {', '.join(checks)} ({reason})", 110, subsequent_indent=" " * 9)
+    lines += [f"not read: {what}" for what in result.not_read]
     found, deviated = len(result.open_findings), len(result.findings) - len(result.open_findings)
     summary = f"{result.subject}: {_count(len(result.checked), 'check')}, {_count(found, 'finding')}"
     if deviated:
@@ -57,6 +58,7 @@ def _json(result: Result) -> str:
         "subject": result.subject,
         "checked": result.checked,
         "not_run": result.not_run,
+        "not_read": result.not_read,
         "findings": [
             {
                 "check": item.check,

@@ -7,7 +7,31 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
-_WRAPPERS = frozenset({"sudo", "env", "exec", "time", "nice", "nohup", "command", "xargs", "eval", "doas"})
+# The programs that start another one, and those of their options that take a word.
+_WRAPPERS: dict[str, frozenset[str]] = {
+    "sudo": frozenset({"-u", "-g", "-h", "-p", "-C", "-D", "-r", "-t", "-T", "-U", "--user", "--group"}),
+    "doas": frozenset({"-u", "-C"}),
+    "env": frozenset({"-u", "--unset", "-C", "--chdir"}),
+    "exec": frozenset({"-a"}),
+    "time": frozenset({"-f", "-o", "--format", "--output"}),
+    "nice": frozenset({"-n", "--adjustment"}),
+    "ionice": frozenset({"-c", "-n"}),
+    "nohup": frozenset(),
+    "setsid": frozenset(),
+    "stdbuf": frozenset({"-i", "-o", "-e"}),
+    "timeout": frozenset({"-k", "-s", "--kill-after", "--signal"}),
+    "command": frozenset(),
+    "builtin": frozenset(),
+    "xargs": frozenset({"-n", "-I", "-P", "-L", "-d", "-a", "-E", "-s", "--max-args", "--max-procs", "--delimiter"}),
+    "eval": frozenset(),
+    "retry": frozenset({"-t", "--times", "-d", "--delay"}),
+    "gosu": frozenset(),
+    "su-exec": frozenset(),
+    "chroot": frozenset(),
+    "flock": frozenset({"-w", "--timeout", "-E"}),
+}
+# A word of their own comes before the program: a duration, a user, a directory, a file.
+_ONE_WORD_FIRST = frozenset({"timeout", "gosu", "su-exec", "chroot", "flock"})
 _KEYWORDS = frozenset(
     {"if", "then", "else", "elif", "fi", "do", "done", "while", "until", "for", "case", "esac", "in", "!", "{", "}"}
 )
@@ -20,6 +44,7 @@ class Command:
 
     words: list[str] = field(default_factory=list)
     piped: bool = False
+    nested: list[str] = field(default_factory=list)  # the scripts in its $(…) and <(…)
 
     @property
     def name(self) -> str:
@@ -33,7 +58,7 @@ def commands(script: str, depth: int = 0) -> Iterator[Command]:
     for words, piped, nested in _simple(script):
         for text in nested:
             yield from commands(text, depth + 1)
-        command = Command(_unwrapped(words), piped)
+        command = Command(_unwrapped(words), piped, nested)
         if not command.words:
             continue
         yield command
@@ -48,10 +73,11 @@ def _unwrapped(words: list[str]) -> list[str]:
     while words:
         if words[0] in _KEYWORDS or _ASSIGNMENT.match(words[0]):
             words = words[1:]
-        elif words[0] in _WRAPPERS:
-            words = words[1:]
+        elif words[0].rpartition("/")[2] in _WRAPPERS:
+            name, words = words[0].rpartition("/")[2], words[1:]
             while words and (words[0].startswith("-") or _ASSIGNMENT.match(words[0])):
-                words = words[1:]
+                words = words[2:] if words[0] in _WRAPPERS[name] else words[1:]
+            words = words[1:] if name in _ONE_WORD_FIRST else words
         else:
             break
     return words
@@ -82,10 +108,11 @@ def _simple(script: str) -> Iterator[tuple[list[str], bool, list[str]]]:
             text, index = _double_quoted(script, index + 1, nested)
             word = (word or "") + text
             continue
-        if char == "`" or script.startswith("$(", index):
+        if char == "`" or script.startswith(("$(", "<(", ">("), index):
+            mark = "$()" if char in "`$" else char + "()"
             text, index = _substitution(script, index)
             nested.append(text)
-            word = (word or "") + "$()"
+            word = (word or "") + mark
             continue
         if char == "#" and word is None:
             newline = script.find("\n", index)
