@@ -26,11 +26,15 @@ def main(
     if command == "healthcheck":
         return healthcheck(loaded)
     # A health check runs again and again: it does not pay for what only serving needs.
+    from prometheus_client import Gauge  # noqa: PLC0415
+
     from . import logs, tracing  # noqa: PLC0415
     from .server import Server  # noqa: PLC0415
 
     logs.configure(loaded.log_level, service, version)
     tracing.configure(service, version)
+    build_info = Gauge("build_info", "Always 1; the labels say what runs.", ["service", "version"])
+    build_info.labels(service, version).set(1)
     return Server(resolve_name(app), loaded, **uvicorn_options).serve_until_signal()
 
 
