@@ -6,11 +6,12 @@ import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { service, version } from '../src/service.ts'
+import { environment } from './helper.ts'
 
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 
 function start(args: string[], env: Record<string, string> = {}) {
-  return spawn(process.execPath, [main, ...args], { env })
+  return spawn(process.execPath, [main, ...args], { env: { ...environment, ...env } })
 }
 
 test('prints its version', async () => {
@@ -20,24 +21,22 @@ test('prints its version', async () => {
 
 test('does not start with a wrong setting', async () => {
   const child = start([], { PORT: 'http' })
-  const [[code], stdout, stderr] = await Promise.all([
-    once(child, 'close'),
-    text(child.stdout),
-    text(child.stderr),
-  ])
-  assert.deepEqual([code, stdout, stderr], [2, '', 'PORT must be integer\n'])
+  const [[code], stderr] = await Promise.all([once(child, 'close'), text(child.stderr)])
+  assert.deepEqual([code, stderr], [2, 'PORT must be integer\n'])
 })
 
-test('ends well on SIGTERM', async () => {
-  const child = start([], {
-    HOST: '127.0.0.1',
-    PORT: String(await freePort()),
-    DRAIN_DELAY_SECONDS: '0',
-  })
-  await once(child.stdout, 'data')
+test('serves, and ends well on SIGTERM', async (t) => {
+  const port = await freePort()
+  const child = start([], { LOG_LEVEL: 'info', HOST: '127.0.0.1', PORT: String(port) })
+  t.after(() => child.kill('SIGKILL'))
+  const ended = once(child, 'close')
+
+  // The first line of the log says that it listens.
+  await Promise.race([once(child.stdout, 'data'), ended])
+  assert.equal((await fetch(`http://127.0.0.1:${port}/readyz`)).status, 200)
+
   child.kill('SIGTERM')
-  const [code] = await once(child, 'close')
-  assert.equal(code, 0)
+  assert.deepEqual(await ended, [0, null])
 })
 
 async function freePort(): Promise<number> {

