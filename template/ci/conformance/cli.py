@@ -78,7 +78,10 @@ def _parser() -> argparse.ArgumentParser:
 
     repo = commands.add_parser("repo", help="check a repository", description="Checks a service's repository.")
     repo.add_argument(
-        "directory", metavar="DIR", nargs="?", default=OWN_REPOSITORY, help="default: the tool's own repository"
+        "directory",
+        metavar="DIR",
+        nargs="?",
+        help="default: the nearest folder upwards with .copier-answers.yml, else git's top level, else the current one",
     )
     repo.add_argument("--strict", action="store_true", help="a check that cannot run is a failure")
     _add_common(repo)
@@ -171,9 +174,14 @@ def _image(options: argparse.Namespace) -> int:
 
 
 def _repo(options: argparse.Namespace) -> int:
-    from . import repo
+    from . import adoption, repo
 
-    result = repo.check(options.directory, _today(options), options.strict)
+    root = adoption.repository(os.getcwd()) if options.directory is None else options.directory
+    if os.path.isdir(root) and not adoption.is_service(root):
+        found = adoption.look_at(root)
+        print(report.adoption(found, options.format))
+        return PASS if found.complete else FINDINGS
+    result = repo.check(root, _today(options), options.strict)
     print(report.render(result, options.format))
     return FINDINGS if result.open_findings or result.failed else PASS
 

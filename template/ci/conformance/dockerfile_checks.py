@@ -98,6 +98,36 @@ class DockerfileChecks:
         if debug is not None:
             yield from self._debug(debug, release)
 
+    def adoption(self) -> Iterator[Finding]:
+        """What holds for a Dockerfile of any form; without a stage `release` the last is it."""
+        yield from self._faults()
+        yield from self._network_adds()
+        yield from self._kaniko()
+        yield from self._tags()
+        yield from self._secrets()
+        yield from self._verification()
+        release = self.file.stage("release") or self.file.stages[-1]
+        yield from self._release(release)
+        whole = self.file.with_inherited(release)
+        yield from self._exec_forms(whole)
+        if release.name != "release" and not _start(whole):
+            yield self._finding("DKF-004", release.line, "the last stage has neither ENTRYPOINT nor CMD")
+
+    def form(self) -> Iterator[Finding]:
+        """What the platform's pipeline and its debug image rely on."""
+        yield from self._stages()
+        yield from self._base_arguments()
+        release, debug = self.file.stage("release"), self.file.stage("debug")
+        if debug is not None:
+            yield from self._debug(debug, self.file.with_inherited(release) if release else None)
+        else:
+            fix = "add it: FROM ${DEBUG_FROM} AS debug, /busybox copied, PATH extended, ENTRYPOINT [] and CMD"
+            yield self._finding("DKF-012", self.file.stages[-1].line, "there is no debug stage", fix)
+        for name in ("builder", "release"):
+            if self.file.stage(name) is None:
+                fix = "start from ${BUILDER_IMAGE} and ${RELEASE_IMAGE}, with the base as the argument's default"
+                yield self._finding("DKF-009", self.file.stages[0].line, f"there is no stage {name}", fix)
+
     def _finding(self, check: str, line: int, message: str, fix: str | None = None) -> Finding:
         return Finding(check, self.path, message, fix or CHECKS[check].fix, line)
 
@@ -397,6 +427,10 @@ def run(root: str) -> Iterator[Finding]:
         if os.path.lexists(os.path.join(root, path)):
             fix = "put its lines into .dockerignore, which every builder reads"
             yield Finding("DKF-007", path, kaniko.OWN_IGNORE, fix)
+    yield from root_link(root)
+
+
+def root_link(root: str) -> Iterator[Finding]:
     link = os.path.join(root, "Dockerfile")
     if not os.path.islink(link) or os.path.normpath(os.readlink(link)) != os.path.normpath(SERVICE):
         found = _root_dockerfile(root, link)

@@ -217,7 +217,7 @@ class Effective:
 
     def _stages(self, path: str, document: Any) -> Iterator[Fault]:
         stages = document.get("stages")
-        wanted = next((one["stages"] for one in self.files.get(self.entry, []) if "stages" in one), [])
+        wanted: list[Any] = next((one["stages"] for one in self.files.get(self.entry, []) if "stages" in one), [])
         if not isinstance(stages, list):
             return
         kept = [stage for stage in stages if stage in wanted]

@@ -47,6 +47,7 @@ class Result:
     checked: list[str] = field(default_factory=list)
     not_run: dict[str, str] = field(default_factory=dict)
     not_read: list[str] = field(default_factory=list)  # files that are part of the subject, elsewhere
+    notes: list[str] = field(default_factory=list)
     failed: bool = False
 
     @property

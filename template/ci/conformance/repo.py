@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 
-from . import dockerfile_checks, manifests, ownership, pipeline, records
+from . import adoption, dockerfile_checks, manifests, ownership, pipeline, records
 from .deviations import Deviations
 from .index import Index
 from .model import Finding, Result, Unusable, printable
@@ -40,6 +40,7 @@ def check(root: str, today: datetime.date, strict: bool) -> Result:
     result = Result(os.path.basename(os.path.abspath(root)) or root, deviations.apply(_ordered(findings)))
     result.not_run = not_run
     result.not_read = not_read
+    result.notes = adoption.place_in_git(root) if pipeline.present(root) else []
     result.checked = [item for item in checked if item not in not_run]
     result.failed = strict and bool(not_run)
     return result

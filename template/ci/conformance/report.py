@@ -8,6 +8,7 @@ import textwrap
 from itertools import groupby
 
 from . import records
+from .adoption import Adoption
 from .model import Check, Finding, Result
 from .registry import ADRS, CHECKS, GROUPS
 
@@ -37,6 +38,8 @@ def _text(result: Result) -> str:
         checks = [check for check in CHECKS if result.not_run.get(check) == reason]
         lines += textwrap.wrap(f"not run: {', '.join(checks)} ({reason})", 110, subsequent_indent=" " * 9)
     lines += [f"not read: {what}" for what in result.not_read]
+    for note in result.notes:
+        lines += textwrap.wrap(f"note: {note}", 110, subsequent_indent=" " * 6)
     found, deviated = len(result.open_findings), len(result.findings) - len(result.open_findings)
     summary = f"{result.subject}: {_count(len(result.checked), 'check')}, {_count(found, 'finding')}"
     if deviated:
@@ -59,6 +62,7 @@ def _json(result: Result) -> str:
         "checked": result.checked,
         "not_run": result.not_run,
         "not_read": result.not_read,
+        "notes": result.notes,
         "findings": [
             {
                 "check": item.check,
@@ -102,6 +106,49 @@ def _gitlab(result: Result) -> str:
             }
         )
     return json.dumps(issues, indent=2)
+
+
+def adoption(found: Adoption, form: str) -> str:
+    """Return the list of what a repository lacks to be a service of the platform, in the order to do it."""
+    if form == "gitlab":
+        return _gitlab(Result(found.subject, [item for step in found.steps for item in step.missing]))
+    if form == "json":
+        steps = [
+            {
+                "group": step.group,
+                "step": step.what,
+                "met": None if step.unknown else not step.missing,
+                "missing": [
+                    {
+                        "check": item.check,
+                        "path": item.path,
+                        "line": item.line,
+                        "message": item.message,
+                        "fix": item.fix,
+                    }
+                    for item in step.missing
+                ],
+                "unknown": step.unknown,
+            }
+            for step in found.steps
+        ]
+        document = {"subject": found.subject, "complete": found.complete, "steps": steps, "notes": found.notes}
+        return json.dumps(document, indent=2)
+    lines = [f"{found.subject} is not under the template: what is met, and what is missing, in the order to do it"]
+    for group, steps_of_it in groupby(found.steps, lambda step: step.group):
+        lines += ["", group]
+        for step in steps_of_it:
+            state = "unknown" if step.unknown else "missing" if step.missing else "met"
+            lines.append(f"  {state:<8} {step.what}{f' ({step.unknown})' if step.unknown else ''}")
+            for item in step.missing:
+                lines.append(f"           {where(item)}: {item.message}")
+                lines += textwrap.wrap(f"do: {item.fix}", 99, initial_indent=" " * 11, subsequent_indent=" " * 15)
+    lines.append("")
+    for note in found.notes:
+        lines += textwrap.wrap(f"note: {note}", 110, subsequent_indent=" " * 6)
+    met = sum(not step.missing and not step.unknown for step in found.steps)
+    lines.append(f"{found.subject}: {met} of {len(found.steps)} are met")
+    return "\n".join(lines)
 
 
 def listing(form: str) -> str:
