@@ -136,6 +136,7 @@ FAULTS = {
 }
 # These show only as something that does not come; the others come to a verdict by themselves.
 WAITED_FOR = {
+    "no-parent",
     "deadline-below-drain", "default-drain", "idle-for-ever", "other-id-in-log", "old-label",
     "only-good-ones-counted", "ready-while-draining", "no-sigint", "no-deadline", "token-optional",
     "no-own-metric", "no-spans",
