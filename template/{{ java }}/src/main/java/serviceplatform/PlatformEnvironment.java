@@ -2,9 +2,8 @@ package serviceplatform;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.util.HashMap;
-import java.util.LinkedHashMap;
-import java.util.Map;
+import java.util.LinkedHashSet;
+import java.util.Set;
 import org.springframework.beans.factory.config.ConfigurableListableBeanFactory;
 import org.springframework.boot.EnvironmentPostProcessor;
 import org.springframework.boot.SpringApplication;
@@ -12,7 +11,6 @@ import org.springframework.boot.context.properties.ConfigurationProperties;
 import org.springframework.boot.context.properties.bind.BindMethod;
 import org.springframework.core.env.ConfigurableEnvironment;
 import org.springframework.core.env.Environment;
-import org.springframework.core.env.MapPropertySource;
 import org.springframework.core.env.PropertySource;
 import org.springframework.core.io.support.ResourcePropertySource;
 
@@ -23,28 +21,22 @@ final class PlatformEnvironment implements EnvironmentPostProcessor {
   @Override
   public void postProcessEnvironment(
       ConfigurableEnvironment environment, SpringApplication application) {
-    PropertySource<?> defaults = add(environment, PROPERTIES);
-    Map<String, String> wanted = new LinkedHashMap<>();
+    environment.getPropertySources().addLast(load(PROPERTIES));
+    Set<String> problems = new LinkedHashSet<>();
     try {
       Settings.of(environment);
     } catch (SettingsException e) {
-      wanted.putAll(e.wanted());
-      // What comes before the check of the service's own settings gets the default.
-      Map<String, Object> usable = new HashMap<>();
-      wanted.keySet().forEach(variable -> usable.put(variable, defaults.getProperty(variable)));
-      environment.getPropertySources().addFirst(new MapPropertySource("usable", usable));
+      e.getMessage().lines().forEach(problems::add);
+      // Good enough until the service's own settings are checked, too.
+      environment.getPropertySources().addFirst(load(PROPERTIES));
     }
-    application.addInitializers(
-        context ->
-            context.addBeanFactoryPostProcessor(factory -> check(environment, factory, wanted)));
+    application.addInitializers(context ->
+        context.addBeanFactoryPostProcessor(beans -> check(environment, beans, problems)));
   }
 
-  /** Adds properties that all others take precedence over. */
-  static PropertySource<?> add(ConfigurableEnvironment environment, String properties) {
+  static PropertySource<?> load(String properties) {
     try {
-      var source = new ResourcePropertySource(properties, "classpath:" + properties);
-      environment.getPropertySources().addLast(source);
-      return source;
+      return new ResourcePropertySource("classpath:" + properties);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
@@ -52,27 +44,20 @@ final class PlatformEnvironment implements EnvironmentPostProcessor {
 
   /** Adds what is wrong with the service's own settings, and gives up if there is anything. */
   private static void check(
-      Environment environment,
-      ConfigurableListableBeanFactory factory,
-      Map<String, String> wanted) {
-    for (String name : factory.getBeanNamesForAnnotation(ConfigurationProperties.class)) {
-      var properties = factory.findAnnotationOnBean(name, ConfigurationProperties.class);
-      if (properties != null && isValueObject(factory, name)) {
+      Environment environment, ConfigurableListableBeanFactory beans, Set<String> problems) {
+    for (String name : beans.getBeanDefinitionNames()) {
+      Object method = beans.getBeanDefinition(name).getAttribute(BindMethod.class.getName());
+      if (method == BindMethod.VALUE_OBJECT) {
+        var properties = beans.findAnnotationOnBean(name, ConfigurationProperties.class);
         try {
-          SettingsHandler.bind(environment, properties.prefix(), factory.getType(name));
+          SettingsHandler.bind(environment, properties.prefix(), beans.getType(name));
         } catch (SettingsException e) {
-          wanted.putAll(e.wanted());
+          e.getMessage().lines().forEach(problems::add);
         }
       }
     }
-    if (!wanted.isEmpty()) {
-      throw new SettingsException(wanted);
+    if (!problems.isEmpty()) {
+      throw new SettingsException(problems);
     }
-  }
-
-  private static boolean isValueObject(ConfigurableListableBeanFactory factory, String bean) {
-    return factory.containsBeanDefinition(bean)
-        && factory.getBeanDefinition(bean).getAttribute(BindMethod.class.getName())
-            == BindMethod.VALUE_OBJECT;
   }
 }

@@ -16,8 +16,7 @@ import org.springframework.web.bind.annotation.RequestMapping;
 @Controller
 final class ProblemController implements ErrorController {
   @RequestMapping("${spring.web.error.path:/error}")
-  ResponseEntity<ProblemDetail> problem(
-      HttpServletRequest request, HttpServletResponse response) {
+  ResponseEntity<ProblemDetail> problem(HttpServletRequest request, HttpServletResponse response) {
     if (response.isCommitted()) {
       return null;
     }

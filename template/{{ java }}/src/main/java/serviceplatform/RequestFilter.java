@@ -22,6 +22,7 @@ import org.springframework.http.HttpHeaders;
 import org.springframework.http.HttpStatus;
 import org.springframework.util.unit.DataSize;
 import org.springframework.web.filter.OncePerRequestFilter;
+import org.springframework.web.server.ResponseStatusException;
 import org.springframework.web.servlet.DispatcherServlet;
 import org.springframework.web.util.ContentCachingRequestWrapper;
 import org.springframework.web.util.DisconnectedClientHelper;
@@ -112,7 +113,7 @@ final class RequestFilter extends OncePerRequestFilter {
     return new ContentCachingRequestWrapper(request, Math.toIntExact(maxBodySize)) {
       @Override
       protected void handleContentOverflow(int limit) {
-        throw new BodyTooLargeException();
+        throw new ResponseStatusException(HttpStatus.CONTENT_TOO_LARGE);
       }
     };
   }

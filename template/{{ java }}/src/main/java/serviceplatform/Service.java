@@ -37,8 +37,9 @@ public final class Service {
       return;
     }
     StandardEnvironment environment = new StandardEnvironment();
-    PlatformEnvironment.add(environment, "application.properties");
-    PlatformEnvironment.add(environment, PlatformEnvironment.PROPERTIES);
+    for (String properties : List.of("application.properties", PlatformEnvironment.PROPERTIES)) {
+      environment.getPropertySources().addLast(PlatformEnvironment.load(properties));
+    }
     String name = environment.getRequiredProperty("spring.application.name");
     switch (String.join(" ", args)) {
       case "version" -> {
@@ -130,15 +131,7 @@ public final class Service {
       Settings.of(environment);
       Binder binder = Binder.get(environment);
       InetAddress address = binder.bind("server.address", InetAddress.class).get();
-      return healthy(address, binder.bind("server.port", Integer.class).get()) ? 0 : 1;
-    } catch (SettingsException e) {
-      System.err.println(e.getMessage());
-      return 2;
-    }
-  }
-
-  private static boolean healthy(InetAddress address, int port) {
-    try {
+      int port = binder.bind("server.port", Integer.class).get();
       InetAddress called = address.isAnyLocalAddress() ? InetAddress.getLoopbackAddress() : address;
       URI url = new URI("http", null, called.getHostAddress(), port, "/livez", null, null);
       var connection = (HttpURLConnection) url.toURL().openConnection(Proxy.NO_PROXY);
@@ -146,12 +139,16 @@ public final class Service {
       connection.setReadTimeout(TIMEOUT_MILLIS);
       int status = connection.getResponseCode();
       if (status == HttpURLConnection.HTTP_OK) {
-        return true;
+        return 0;
       }
       System.err.println("healthcheck: " + url + ": status " + status);
+      return 1;
+    } catch (SettingsException e) {
+      System.err.println(e.getMessage());
+      return 2;
     } catch (IOException | URISyntaxException e) {
       System.err.println("healthcheck: " + e.getMessage());
+      return 1;
     }
-    return false;
   }
 }

@@ -42,7 +42,7 @@ final class SettingsHandler extends AbstractBindHandler {
       var handler = new SettingsHandler(new ValidationBindHandler(validator));
       return Binder.get(environment).bindOrCreate(prefix, Bindable.of(type), handler);
     } catch (BindException e) {
-      throw SettingsException.in(e).orElseThrow(() -> e);
+      throw e.getCause() instanceof SettingsException cause ? cause : e;
     }
   }
 
@@ -110,9 +110,8 @@ final class SettingsHandler extends AbstractBindHandler {
   /** As Spring's relaxed binding has it: my.databaseUrl and my.database-url are MY_DATABASE_URL. */
   static String variable(String property) {
     return camelToDashes(property)
-        .replaceAll("[^A-Za-z0-9]+", " ")
-        .strip()
-        .replace(' ', '_')
+        .replaceAll("[^A-Za-z0-9]+", "_")
+        .replaceAll("^_|_$", "")
         .toUpperCase(Locale.ROOT);
   }
 
