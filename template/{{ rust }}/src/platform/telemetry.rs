@@ -115,7 +115,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, JsonFields> for Line
         if let Ok(Value::Object(own)) = serde_json::to_value(event.field_map()) {
             fields.extend(own);
         }
-        let message = fields.remove("message").unwrap_or_else(|| "".into());
+        let target = || event.metadata().target().into();
+        let message = fields.remove("message").unwrap_or_else(target);
         let level = event.metadata().level().as_str().to_ascii_lowercase();
         let Self { service, version } = self;
         write!(writer, r#"{{"time":""#)?;
