@@ -383,7 +383,8 @@ def test_without_pyyaml_the_checks_are_named(root: Path, tmp_path: Path) -> None
     assert done.returncode == 0, done
     *listed, summary = done.stdout.splitlines()
     text = " ".join(" ".join(listed).split())
-    named = [check.id for check in CHECKS.values() if check.needs_yaml]
+    yaml = [check.id for check in CHECKS.values() if check.needs_yaml]
+    named = [check for check in yaml if not check.startswith("KUB")]
     assert text == f"not run: {', '.join(named)} (PyYAML is not installed: python3-yaml)"
     left = repository_checks(yaml=False)
     assert summary == f"payments: {left} checks, no findings, {len(named)} checks not run"

@@ -16,7 +16,13 @@ from hypothesis import strategies as st
 # In the image of crane, where it runs, awk is busybox's.
 (RESOLVER,) = TEMPLATE.glob("*/ci/*/dockerfile.awk")
 AWKS = [["awk"], *(["busybox", "awk"], ["gawk"], ["mawk"], ["original-awk"])]
-AWKS = [command for command in AWKS if shutil.which(command[0])]
+AWKS = list(
+    {
+        (Path(found).resolve(), *command[1:]): command
+        for command in reversed(AWKS)
+        if (found := shutil.which(command[0]))
+    }.values()
+)
 SERVICE, CI_IMAGE = "image/Dockerfile", "ci/image/Dockerfile"
 RELEASE = "gcr.io/distroless/static-debian13:nonroot"
 DIGEST = "sha256:" + "d" * 64

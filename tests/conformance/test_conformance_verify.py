@@ -25,7 +25,7 @@ from conformance_images import (
 
 from rendering import Render
 
-TOOLS = ["sh", "make", "git", "mktemp", "rm", "cp", "tr", "cat"]
+TOOLS = ["sh", "make", "git", "mktemp", "rm", "cp", "tr", "cat", "sed"]
 IMAGE = "registry.example.com/platform/payments:1.4.0"
 ENGINES = ["docker", "podman", "buildah"]
 

@@ -352,7 +352,15 @@ class Pipeline:
         """Which of the platform's jobs run, unaltered."""
         own = [path for path in self.files if path.startswith(f"{FOLDER}/")]
         scripts = [text.path for text in self.scripts]
-        entry = PLATFORM_JOBS if PLATFORM_JOBS in self.files else own[0] if own else PLATFORM_JOBS
+        named = {
+            name
+            for one in self.files.get(MAIN, [])
+            for local, *_ in _included(one)
+            for name in _matches(self.root, local)
+        }
+        entry = PLATFORM_JOBS
+        if entry not in self.files:
+            entry = next((path for path in own if path in named), entry)
         reserved, documented = effective.read_by_the_platform(self.root, [*own, *scripts], entry)
         whole = effective.Effective(
             self.files, MAIN, FOLDER, entry, _jobs, lambda local: _matches(self.root, local), reserved, documented
