@@ -246,6 +246,8 @@ class Handler(BaseHTTPRequestHandler):
             send_span(self.trace_id, parent, self.span_id, route)
 
     def answer(self, path: str) -> tuple[int, str, str]:
+        if fault("closes-each"):
+            self.close_connection = True
         try:
             body = self.body()
             return self.route(path, body)
@@ -258,8 +260,6 @@ class Handler(BaseHTTPRequestHandler):
             return self.problem(422)
 
     def problem(self, status: int) -> tuple[int, str, str]:
-        if fault("errors-close"):
-            self.close_connection = True
         shown = str(status) if fault("status-as-text") else status
         kind = "text/plain" if fault("plain-errors") else "application/problem+json"
         return status, kind, json.dumps({"title": "No", "status": shown, "detail": "No."})

@@ -63,7 +63,7 @@ FAULTS = {
         "openapi-without-version": "no version",
     },
     "body-limit": {"no-body-limit": "want 413"},
-    "keep-alive": {"errors-close": "does not answer"},
+    "keep-alive": {"closes-each": "does not answer"},
     "idle-timeout": {"idle-for-ever": "still open", "idle-cut": "closed after"},
     "idle-connection": {"idle-cut": "closed within"},
     "request-ids": {

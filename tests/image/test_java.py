@@ -73,13 +73,3 @@ def test_the_runtime_has_the_modules_in_use(service: Service) -> None:
         "  static final Class<?> OTHER = com.sun.net.httpserver.HttpServer.class;\n",
     )
     assert modules(service.build("release")) == before | {"jdk.httpserver"}
-
-
-def test_the_cache_of_classes_is_in_use(lab: Lab, scaffold: Render) -> None:
-    """With the answer aot_cache; Java would start without it, too, and say nothing."""
-    answers = {**COMBINATIONS["java-distroless"], "aot_cache": True}
-    service = Service(lab, scaffold(**answers), answers)
-    insists = {"JAVA_TOOL_OPTIONS": "-XX:AOTMode=on"}
-    with lab.run(service.release, env=insists, ready="/readyz") as container:
-        container.signal("TERM")
-        assert container.wait() == 0

@@ -254,18 +254,13 @@ def test_a_new_service_has_the_platforms_code(template_repository: Path, tmp_pat
         recorded = yaml.safe_load((service / ".copier-answers.yml").read_text())
         assert recorded["platform_code"] is True
         assert recorded["tracing"] is False
-        assert "aot_cache" not in recorded
 
 
-@pytest.mark.parametrize(("name", "language"), [("tracing", "go"), ("aot_cache", "java")])
-def test_an_answer_needs_the_platforms_code(
-    name: str, language: str, template_repository: Path, tmp_path: Path
-) -> None:
-    answers: dict[str, Any] = {"language": language, name: True}
-    with pytest.raises(ValueError, match=rf"'{name}'.*(?s:.*)before 0.3.0"):
-        copy(template_repository, tmp_path / "refused", platform_code=False, **answers)
-    copy(template_repository, tmp_path / "service", **answers)
-    assert yaml.safe_load((tmp_path / "service/.copier-answers.yml").read_text())[name] is True
+def test_traces_need_the_platforms_code(template_repository: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"(?s)'tracing'.*before 0.3.0"):
+        copy(template_repository, tmp_path / "refused", platform_code=False, tracing=True)
+    copy(template_repository, tmp_path / "service", tracing=True)
+    assert yaml.safe_load((tmp_path / "service/.copier-answers.yml").read_text())["tracing"] is True
 
 
 @pytest.mark.parametrize("language", sorted(QUESTIONS["language"]["choices"].values()))
