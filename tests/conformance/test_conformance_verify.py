@@ -32,7 +32,7 @@ ENGINES = ["docker", "podman", "buildah"]
 # What each engine is asked, and nothing else: any other call fails. An image is a file in $STORE.
 STUBS = {
     "docker": """
-        "image inspect") test -f "$(stored "$3")" ;;
+        "image inspect") test -f "$(stored "$3")" || { echo "No such image: $3" >&2; exit 1; } ;;
         "image save") [ "$3" = --output ] && cp "$(stored "$5")" "$4" ;;
     """,
     "podman": """
@@ -41,7 +41,8 @@ STUBS = {
           cp "$(stored "$8")" "$7" ;;
     """,
     "buildah": """
-        "inspect --type") [ "$3" = image ] && test -f "$(stored "$4")" ;;
+        "inspect --type") [ "$3" = image ] || exit 99
+          test -f "$(stored "$4")" || { echo "$4: image not known" >&2; exit 125; } ;;
         "push --quiet") cp "$(stored "$3")" "$(to="${4#docker-archive:}"; echo "${to%%:*}")" ;;
     """,
 }
