@@ -30,7 +30,8 @@ export async function serve(settings: Settings): Promise<void> {
   const server = buildServer(settings)
 
   closeWithGrace(
-    { delay: settings.SHUTDOWN_TIMEOUT_SECONDS * 1000, logger: server.log },
+    // SIGUSR2 is for Node's own heap snapshots and reports.
+    { delay: settings.SHUTDOWN_TIMEOUT_SECONDS * 1000, logger: server.log, skip: ['SIGUSR2'] },
     async ({ err }) => {
       if (err) server.log.error(err)
       await server.close()
