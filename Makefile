@@ -37,8 +37,8 @@ $(VENV)/.test: uv.lock pyproject.toml | $(UV)
 
 .PHONY: new
 new: $(VENV)/.copier ## Scaffold a service: make new DEST=../payments [DEFAULTS=1] [DATA="language=go …"]
-	@test -n "$(DEST)" || { echo 'new: say where: make new DEST=../payments' >&2; exit 2; }
-	@sh scripts/new.sh $(VENV)/bin/copier "$(DEST)" $(if $(DEFAULTS),--defaults) $(foreach answer,$(DATA),--data $(answer))
+	@test -n "$$DEST" || { echo 'new: say where: make new DEST=../payments' >&2; exit 2; }
+	@sh scripts/new.sh $(VENV)/bin/copier "$$DEST" $(if $(DEFAULTS),--defaults)
 
 .PHONY: lint
 lint: $(VENV)/.test ## Lint this repository

@@ -1,7 +1,7 @@
 """Say of many services which release each has, what deviates, and what an update would do.
 
-    scripts/fleet.py ../payments https://git.example.com/orders.git
-    scripts/fleet.py --list fleet.txt --to v1.2.0 --format json
+    .venv/bin/python scripts/fleet.py ../payments https://git.example.com/orders.git
+    .venv/bin/python scripts/fleet.py --list fleet.txt --to v1.2.0 --format json
 
 Each service is cloned into a scratch directory, checked with this checkout's conformance
 checks, and updated there by Copier to the newest release, or to --to. Nothing is written to
@@ -125,7 +125,9 @@ def examine(repository: str, target: str) -> Service:
         warnings.simplefilter("ignore")
         clone = Path(scratch, "service")
         try:
-            git(Path(scratch), "clone", "--quiet", "--no-tags", "--", repository, str(clone))
+            # The clone is made elsewhere, where a relative path would lead to nothing.
+            source = str(Path(repository).resolve()) if Path(repository).is_dir() else repository
+            git(Path(scratch), "clone", "--quiet", "--no-tags", "--", source, str(clone))
             answers = read_answers(clone)
             service.name = str(answers.get("service_name", ""))
             service.owner = str(answers.get("owner", ""))

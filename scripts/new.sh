@@ -1,11 +1,17 @@
 #!/bin/sh
 # Scaffolds a service from this checkout: scripts/new.sh COPIER DEST [COPIER_OPTION ...]
 #
-# Takes the newest release that the checkout contains, or its last commit where
-# there is none. The service remembers where updates come from: the checkout's
+# DATA="question=answer …" answers questions: an answer may have spaces, and several may
+# stand on a line each. Takes the newest release that the checkout contains, or its last
+# commit where there is none. The service remembers where updates come from: the checkout's
 # remote where that has the commit too, the checkout's absolute path otherwise.
 set -eu
 unset CDPATH
+unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR GIT_OBJECT_DIRECTORY GIT_NAMESPACE GIT_PREFIX
+# No hook of a person's own runs in what Copier does.
+count=${GIT_CONFIG_COUNT:-0}
+export "GIT_CONFIG_KEY_$count=core.hooksPath" "GIT_CONFIG_VALUE_$count=/dev/null"
+export GIT_CONFIG_COUNT=$((count + 1))
 
 [ $# -ge 2 ] || {
   echo "usage: scripts/new.sh COPIER DEST [COPIER_OPTION ...]" >&2
@@ -21,8 +27,9 @@ if [ -e "$destination" ] && { [ ! -d "$destination" ] || [ -n "$(ls -A "$destina
   exit 2
 fi
 
-git -C "$checkout" rev-parse --quiet --verify HEAD >/dev/null || {
-  echo "new: $checkout is not a git checkout of the template; clone it with git" >&2
+reason=$(git -C "$checkout" rev-parse --quiet --verify HEAD 2>&1 >/dev/null) || {
+  [ -z "$reason" ] || printf '%s\n' "$reason" >&2
+  echo "new: $checkout is not a git checkout of the template that git reads; clone it with git" >&2
   exit 2
 }
 commit=$(git -C "$checkout" describe --tags --abbrev=0 --match 'v[0-9]*' 2>/dev/null ||
@@ -33,7 +40,7 @@ fi
 
 source=$checkout
 remote=$(git -C "$checkout" remote get-url origin 2>/dev/null || true)
-if [ -n "$remote" ] && [ -n "$(git -C "$checkout" branch --remotes --contains "$commit" 2>/dev/null)" ]; then
+if [ -n "$remote" ] && [ -n "$(git -C "$checkout" for-each-ref --contains "$commit" refs/remotes 2>/dev/null)" ]; then
   # Credentials in it are of whoever cloned, and the service is for others to read.
   public=$(printf '%s\n' "$remote" | sed 's|^\(https\{0,1\}://\)[^/]*@|\1|')
   case $remote in
@@ -45,6 +52,58 @@ if [ -n "$remote" ] && [ -n "$(git -C "$checkout" branch --remotes --contains "$
     source=$checkout
   fi
 fi
+release=$(git -C "$checkout" rev-parse --short "$commit^{commit}")
+case $commit in
+  v[0-9]*) echo "new: taking the release $commit ($release)" >&2 ;;
+  *) echo "new: taking the commit $release, since this checkout has no release" >&2 ;;
+esac
 echo "new: updates will come from $source" >&2
 
-exec "$copier" copy --vcs-ref "$commit" "$@" "$source" "$destination"
+# The answers of DATA: on one line a word "question=…" begins the next one, and the words
+# after it belong to it.
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+git -C "$checkout" cat-file blob "$commit:copier.yml" |
+  sed -n 's/^\([a-z][a-z0-9_]*\):.*/\1/p' >"$scratch/questions"
+printf '%s\n' "${DATA:-}" | awk -v questions="$scratch/questions" '
+  BEGIN { while ((getline name < questions) > 0) known[name] = 1 }
+  { line[NR] = $0 }
+  END {
+    for (n = 1; n <= NR; n++) {
+      count = split(line[n], word, /[ \t]+/)
+      if (NR > 1) {
+        count = line[n] ~ /^[ \t]*$/ ? 0 : 1
+        word[1] = line[n]
+      }
+      text = ""
+      for (i = 1; i <= count; i++) {
+        if (word[i] == "") continue
+        name = word[i]
+        answers = sub(/=.*/, "", name) && name ~ /^[a-z][a-z0-9_]*$/
+        if (answers ? !(name in known) : text == "") {
+          print name
+          exit 1
+        }
+        if (answers && text != "") print text
+        text = answers ? word[i] : text " " word[i]
+      }
+      if (text != "") print text
+    }
+  }' >"$scratch/data" || {
+  echo "new: DATA: \"$(tail -n 1 "$scratch/data")\" is no question; want DATA=\"language=rust owner=acme\", and a text with a = in it on a line of its own" >&2
+  exit 2
+}
+while IFS= read -r data; do
+  set -- "$@" --data "$data"
+done <"$scratch/data"
+
+code=0
+"$copier" copy --vcs-ref "$commit" "$@" "$source" "$destination" 2>"$scratch/errors" || code=$?
+if [ "$code" != 0 ] && grep -q '^Traceback' "$scratch/errors"; then
+  # From the last exception on: what it says may have several lines.
+  awk '/^[A-Za-z_][A-Za-z0-9_.]*(: |$)/ { text = "" } { text = text $0 "\n" } END { printf "%s", text }' \
+    "$scratch/errors" >&2
+else
+  cat "$scratch/errors" >&2
+fi
+exit "$code"

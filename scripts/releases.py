@@ -6,6 +6,7 @@ cannot name itself. docs/releasing.md has the rules of `required_bump` in words.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -28,6 +29,11 @@ Bump = Literal["major", "minor", "patch"]
 
 class Refused(Exception):
     """A person's mistake, to be shown without a traceback."""
+
+
+# What leads git to another repository than the one that a command names.
+for _name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR"):
+    os.environ.pop(_name, None)
 
 
 def git(root: Path, *arguments: str) -> str:

@@ -6,12 +6,22 @@
 #   ci/update.sh restore    bring back the platform files of the release in use
 #
 # VERSION=v1.2.0 asks for one release, newer or older. DATA="question=answer …"
-# changes answers on the way. COPIER overrides how Copier is run.
+# changes answers on the way; an answer may have spaces, and several may stand on a line
+# each. COPIER overrides how Copier is run.
 #
 # An update that ends with exit code 1 and a list left conflicts to resolve; one
 # that fails leaves the service as it was.
 set -eu
 unset CDPATH
+# A hook, or a person's shell, may lead git to another repository than this one.
+unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR GIT_OBJECT_DIRECTORY \
+  GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_NAMESPACE GIT_PREFIX GIT_QUARANTINE_PATH \
+  GIT_LITERAL_PATHSPECS GIT_GLOB_PATHSPECS GIT_NOGLOB_PATHSPECS GIT_ICASE_PATHSPECS
+# No hook of a person's own runs in what Copier and this script do, also not in Copier's
+# scratch repositories.
+count=${GIT_CONFIG_COUNT:-0}
+export "GIT_CONFIG_KEY_$count=core.hooksPath" "GIT_CONFIG_VALUE_$count=/dev/null"
+export GIT_CONFIG_COUNT=$((count + 1))
 
 answers=.copier-answers.yml
 undo='git reset --hard && git clean --force -d'
@@ -42,7 +52,9 @@ run_copier() {
   # shellcheck disable=SC2086 # COPIER may be several words
   $copier "$@" 2>"$scratch/errors" || {
     if grep -q '^Traceback' "$scratch/errors"; then
-      tail -n 1 "$scratch/errors"
+      # From the last exception on: what it says may have several lines.
+      awk '/^[A-Za-z_][A-Za-z0-9_.]*(: |$)/ { text = "" } { text = text $0 "\n" } END { printf "%s", text }' \
+        "$scratch/errors"
     else
       cat "$scratch/errors"
     fi | indent
@@ -56,8 +68,15 @@ answer() {
 }
 
 read_answers() {
-  git rev-parse --is-inside-work-tree >/dev/null 2>&1 ||
-    fail "this is not a git repository, and an update is a merge; run: git init && git add --all && git commit"
+  if [ "$(LC_ALL=C git rev-parse --is-inside-work-tree 2>"$scratch/errors")" != true ]; then
+    case $(cat "$scratch/errors") in
+      '' | *'not a git repository'*)
+        fail "this is not a git repository, and an update is a merge; run: git init && git add --all && git commit"
+        ;;
+    esac
+    indent <"$scratch/errors"
+    fail "git does not read this repository; the lines above say why"
+  fi
   if [ ! -f "$answers" ]; then
     last=$(git rev-list -1 HEAD -- "$answers" 2>/dev/null || true)
     git cat-file -e "HEAD:./$answers" 2>/dev/null || last=${last:+$last^}
@@ -89,13 +108,14 @@ read_template() {
 template() { git --git-dir="$scratch/template" "$@"; }
 
 releases() {
-  template tag --list 'v[0-9]*' --sort=-version:refname | grep -E '^v[0-9]+(\.[0-9]+)*$' || true
+  template for-each-ref --format='%(refname:lstrip=2)' --sort=-version:refname 'refs/tags/v[0-9]*' |
+    grep -E '^v[0-9]+(\.[0-9]+)*$' || true
 }
 
 # The release notes after $from and up to $to.
 notes() {
   base=$(template describe --tags --abbrev=0 --match 'v[0-9]*' "$from" 2>/dev/null || true)
-  template show "$to:CHANGELOG.md" 2>/dev/null |
+  template cat-file blob "$to:CHANGELOG.md" 2>/dev/null |
     awk -v base="[${base#v}]" -v tag="$(releases | grep -Fx "$to" || true)" '
       /^## / { if ($2 == base) exit; show = $2 != "[Unreleased]" || tag == "" }
       show && !/^\[[^]]*\]: /'
@@ -104,9 +124,10 @@ notes() {
 # What the update left for a person, one path a line.
 conflicts() {
   {
-    git ls-files --unmerged | cut -f 2
-    git grep --untracked --files-with-matches -e '^<<<<<<< before updating' || true
-    git ls-files --others --exclude-standard -- '*.rej'
+    git ls-files -z --unmerged | tr '\0' '\n' | cut -f 2
+    git ls-files -z --cached --others --exclude-standard |
+      xargs -0 grep -l -e '^<<<<<<< before updating' -- /dev/null 2>/dev/null || true
+    git ls-files -z --others --exclude-standard -- '*.rej' | tr '\0' '\n'
   } | sort -u
 }
 
@@ -117,11 +138,11 @@ render_release() {
 
 # Files that the release removes although they were edited: Copier says nothing.
 removed_edits() {
-  git diff --name-only --diff-filter=D --relative HEAD >"$scratch/removed"
+  git diff-index -z --name-only --diff-filter=D --no-renames --relative HEAD | tr '\0' '\n' >"$scratch/removed"
   [ -s "$scratch/removed" ] || return 0
   render_release "$scratch/answers" || fail "cannot render $from to compare with"
   while read -r path; do
-    git show "HEAD:./$path" | cmp -s - "$scratch/old/$path" || echo "$path"
+    git cat-file blob "HEAD:./$path" | cmp -s - "$scratch/old/$path" || echo "$path"
   done <"$scratch/removed"
 }
 
@@ -166,10 +187,11 @@ bring_back_ignored() {
 go_back() {
   commits=
   skipped_to=
-  for commit in $(git log --format=%H -G'^_commit:' -- "$answers"); do
-    after=$(git show "$commit:./$answers" 2>/dev/null | answer _commit)
+  for commit in $(git rev-list HEAD -- "$answers"); do
+    after=$(git cat-file blob "$commit:./$answers" 2>/dev/null | answer _commit)
     [ -z "$skipped_to" ] || [ "$after" = "$skipped_to" ] || continue
-    before=$(git show "$commit^:./$answers" 2>/dev/null | answer _commit)
+    before=$(git cat-file blob "$commit^:./$answers" 2>/dev/null | answer _commit)
+    [ "$before" != "$after" ] || continue
     # One that went back has undone the updates before it, down to the one it went to.
     if [ "$before" != "$after" ] && template merge-base --is-ancestor "$after" "$before" 2>/dev/null; then
       skipped_to=$after
@@ -181,7 +203,7 @@ go_back() {
       # shellcheck disable=SC2086 # one word a commit
       git revert --no-commit $commits >"$scratch/errors" 2>&1 || true
       git revert --quit
-      unmerged=$(git diff --name-only --diff-filter=U)
+      unmerged=$(git ls-files -z --unmerged | tr '\0' '\n' | cut -f 2 | sort -u)
       if [ -n "$unmerged" ]; then
         echo "update: these files have conflicts; resolve each one, then run: git add --all && git commit" >&2
         echo "$unmerged" | indent
@@ -206,6 +228,37 @@ go_back() {
   fail "$to is older than $from, and this service was never on it: there is nothing to go back to"
 }
 
+# The answers of DATA, one a line. On one line a word "question=…" begins the next one, and
+# the words after it belong to it.
+data_of() {
+  template cat-file blob "$to:copier.yml" | sed -n 's/^\([a-z][a-z0-9_]*\):.*/\1/p' >"$scratch/questions"
+  printf '%s\n' "$1" | awk -v questions="$scratch/questions" '
+    BEGIN { while ((getline name < questions) > 0) known[name] = 1 }
+    { line[NR] = $0 }
+    END {
+      for (n = 1; n <= NR; n++) {
+        count = split(line[n], word, /[ \t]+/)
+        if (NR > 1) {
+          count = line[n] ~ /^[ \t]*$/ ? 0 : 1
+          word[1] = line[n]
+        }
+        text = ""
+        for (i = 1; i <= count; i++) {
+          if (word[i] == "") continue
+          name = word[i]
+          answers = sub(/=.*/, "", name) && name ~ /^[a-z][a-z0-9_]*$/
+          if (answers ? !(name in known) : text == "") {
+            print name
+            exit 1
+          }
+          if (answers && text != "") print text
+          text = answers ? word[i] : text " " word[i]
+        }
+        if (text != "") print text
+      }
+    }'
+}
+
 update() {
   read_answers
   marker=$(git rev-parse --git-path template-update)
@@ -222,7 +275,12 @@ update() {
   template cat-file -e "$from^{commit}" 2>/dev/null ||
     fail "this service is on $from (_commit in $answers), which the template at $source does not have: it is newer than that template, or was edited. Nothing was changed"
   newest=$(releases | head -n 1)
-  to=${VERSION:-${newest:-HEAD}}
+  to=${VERSION:-$newest}
+  [ -n "$to" ] ||
+    fail "the template at $source has no release, which is a tag such as v1.2.0; its newest commit comes with: make update VERSION=HEAD"
+  if [ "$to" = HEAD ] && [ -d "$source" ] && [ -n "$(git -C "$source" status --porcelain 2>/dev/null)" ]; then
+    fail "the template at $source has uncommitted changes, and with VERSION=HEAD this service would be on a commit that nobody has; commit them there first"
+  fi
   template cat-file -e "$to^{commit}" 2>/dev/null || to=v$to
   template cat-file -e "$to^{commit}" 2>/dev/null ||
     fail "the template has no release $VERSION; it has: $(releases | tr '\n' ' ')"
@@ -246,9 +304,11 @@ update() {
   if [ -t 0 ]; then questions=--skip-answered; else questions=--defaults; fi
   cp "$answers" "$scratch/answers"
   set -- update "$questions" --quiet --conflict inline --vcs-ref "$to"
-  for data in ${DATA:-}; do
+  data_of "${DATA:-}" >"$scratch/data" ||
+    fail "DATA: \"$(tail -n 1 "$scratch/data")\" is no question of this template; want DATA=\"owner=acme\", and a text with a = in it on a line of its own. Nothing was changed"
+  while IFS= read -r data; do
     set -- "$@" --data "$data"
-  done
+  done <"$scratch/data"
   trap 'interrupted=true' HUP INT TERM
   interrupted=false
   keep_ignored

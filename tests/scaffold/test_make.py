@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -53,11 +55,29 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path / "checkout"
 
 
-def new(checkout: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def new(checkout: Path, *options: str, **env: str) -> subprocess.CompletedProcess[str]:
     """What `make new` runs, with the environment that runs the tests."""
     return run(
-        checkout / "scripts/new.sh", ROOT / ".venv/bin/copier", *options, cwd=checkout
+        "sh", checkout / "scripts/new.sh", ROOT / ".venv/bin/copier", *options, cwd=checkout,
+        env={**os.environ, **env},
     )  # fmt: skip
+
+
+def make_new(checkout: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """`make new` itself, where nothing is to be set up."""
+    (checkout / ".venv/bin").mkdir(parents=True, exist_ok=True)
+    for name in ("uv", "copier"):
+        place = checkout / ".venv/bin" / name
+        if not place.exists():
+            place.symlink_to(ROOT / ".venv/bin" / name)
+    (checkout / ".venv/.copier").touch()
+    words = ("--no-print-directory", "new", "DEFAULTS=1", *words)
+    return run("make", *words, cwd=checkout, env={**os.environ, **env})
+
+
+def answers_of(service: Path) -> dict[str, Any]:
+    answers: dict[str, Any] = yaml.safe_load((service / ".copier-answers.yml").read_text())
+    return answers
 
 
 def test_new_prints_the_next_commands(checkout: Path, tmp_path: Path) -> None:
@@ -123,6 +143,136 @@ def test_new_refuses_a_directory_that_has_something(checkout: Path, tmp_path: Pa
     assert result.returncode == 2
     assert "not an empty directory" in result.stderr
     assert [path.name for path in (tmp_path / "payments").iterdir()] == ["precious"]
+
+
+DESCRIPTION = "Takes card payments; $(touch pwned) & 'more'"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        f"description={DESCRIPTION} owner=acme/checkout language=rust",
+        f"owner=acme/checkout\nlanguage=rust\ndescription={DESCRIPTION}",
+        f"\nowner=acme/checkout\n\nlanguage=rust\ndescription={DESCRIPTION}\n",
+    ],
+)
+def test_an_answer_may_have_spaces(checkout: Path, tmp_path: Path, data: str) -> None:
+    # make takes a $ for a variable of its own, so that it is doubled.
+    result = make_new(checkout, "DEST=../payments", f"DATA={data.replace('$', '$$')}")
+    assert result.returncode == 0, tail(result)
+    answers = answers_of(tmp_path / "payments")
+    assert answers["description"] == DESCRIPTION
+    assert (answers["owner"], answers["language"]) == ("acme/checkout", "rust")
+    assert not list(tmp_path.rglob("pwned"))
+
+
+def test_a_text_with_an_equals_sign_stands_on_a_line(checkout: Path, tmp_path: Path) -> None:
+    text = "Adds up, as in total=sum of parts"
+    result = make_new(checkout, "DEST=../payments", f"DATA=description={text}")
+    assert result.returncode != 0
+    assert 'new: DATA: "total" is no question' in result.stderr
+    assert not (tmp_path / "payments").exists()
+    result = make_new(checkout, "DEST=../payments", f"DATA=owner=acme\ndescription={text}")
+    assert result.returncode == 0, tail(result)
+    assert answers_of(tmp_path / "payments")["description"] == text
+
+
+@pytest.mark.parametrize("data", ["servce_name=orders", "orders", "service_name", "a b=c"])
+def test_data_that_is_no_answer_is_refused(checkout: Path, tmp_path: Path, data: str) -> None:
+    """Copier itself passes over a misspelt name without a word."""
+    result = make_new(checkout, "DEST=../payments", f"DATA={data}")
+    assert result.returncode != 0
+    assert "is no question; want DATA=" in result.stderr
+    assert not (tmp_path / "payments").exists()
+
+
+def test_a_refused_answer_shows_its_example_and_no_traceback(checkout: Path) -> None:
+    result = make_new(checkout, "DEST=../payments", "DATA=service_name=Payments!")
+    assert result.returncode != 0
+    assert "Traceback" not in result.stderr
+    assert "Example: order-book." in result.stderr
+    assert "RFC 1123 label of 2 to 40 characters" in result.stderr
+
+
+def test_new_says_which_commit_it_took(checkout: Path) -> None:
+    head = git(checkout, "rev-parse", "--short", "HEAD").strip()
+    result = new(checkout, "../one", "--defaults")
+    assert f"new: taking the commit {head}, since this checkout has no release" in result.stderr
+    git(checkout, "tag", "v0.9.0")
+    result = new(checkout, "../two", "--defaults")
+    assert f"new: taking the release v0.9.0 ({head})" in result.stderr
+
+
+def test_a_persons_settings_of_git_do_not_steer_new(checkout: Path, tmp_path: Path) -> None:
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    for name in ("post-checkout", "pre-commit", "post-commit", "reference-transaction"):
+        (hooks / name).write_text("#!/bin/sh\necho a hook >&2\nexit 1\n")
+        (hooks / name).chmod(0o755)
+    config = tmp_path / "gitconfig"
+    config.write_text(
+        f"[core]\n\thooksPath = {hooks}\n[column]\n\tui = always\n[color]\n\tui = always\n"
+        "[log]\n\tshowSignature = true\n[tag]\n\tgpgSign = true\n[commit]\n\tgpgSign = true\n"
+    )
+    other = tmp_path / "other"
+    other.mkdir()
+    commit_all(other, "Other")
+    git(checkout, "tag", "v0.9.0")
+    result = new(
+        checkout, "../payments", "--defaults", GIT_CONFIG_GLOBAL=str(config),
+        GIT_DIR=str(other / ".git"), GIT_WORK_TREE=str(other),
+    )  # fmt: skip
+    assert result.returncode == 0, tail(result)
+    assert answers_of(tmp_path / "payments")["_commit"] == "v0.9.0"
+    assert "a hook" not in result.stderr
+
+
+def test_help_needs_no_tool_of_gnu(checkout: Path, tmp_path: Path) -> None:
+    """macOS has no expand with long options, and a grep of its own."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("sh", "awk", "make", "getconf", "expr"):
+        (tools / name).symlink_to(str(shutil.which(name)))
+    result = run("make", "help", cwd=checkout, env={"PATH": str(tools)})
+    assert result.returncode == 0, tail(result)
+    assert re.search(r"^new +Scaffold a service: make new DEST", result.stdout, re.MULTILINE)
+    assert re.search(r"^lint +Lint this repository$", result.stdout, re.MULTILINE)
+
+
+# A service that exists
+
+
+def commands_of(page: str, heading: str) -> list[str]:
+    """The commands of the first block below a heading, without their comments."""
+    text = (ROOT / page).read_text(encoding="utf-8").partition(f"\n{heading}\n")[2]
+    block = text.partition("```sh\n")[2].partition("```")[0]
+    return [line.partition("  #")[0].rstrip() for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_the_page_on_existing_services_destroys_nothing(
+    checkout: Path, tmp_path: Path, committed: bool
+) -> None:
+    """Also after the commands that `make new` prints, which make a repository of the copy."""
+    service = tmp_path / "payments"
+    service.mkdir()
+    (service / "precious").write_text("of the team\n")
+    (service / "README.md").write_text("of the team\n")
+    before = commit_all(service, "Years of work")
+    first, _, *rest = commands_of("docs/service-team.md", "## A service that exists already")
+    assert first == "make new DEST=../payments-new"
+    assert new(checkout, "../payments-new", "--defaults").returncode == 0
+    if committed:
+        commit_all(tmp_path / "payments-new", "Scaffold payments")
+    result = run("sh", "-euc", "\n".join(rest), cwd=service)
+    assert result.returncode == 0, tail(result)
+    assert git(service, "rev-parse", "HEAD").strip() == before
+    assert git(service, "log", "--format=%s").split("\n")[0] == "Years of work"
+    assert (service / "precious").read_text() == "of the team\n"
+    assert (service / ".copier-answers.yml").exists()
+    assert " M README.md" in git(service, "status", "--porcelain")
+    git(service, "checkout", "HEAD", "--", "README.md")
+    assert (service / "README.md").read_text() == "of the team\n"
 
 
 def test_new_wants_a_destination() -> None:

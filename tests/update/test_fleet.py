@@ -191,3 +191,16 @@ def test_a_team_may_drop_renovate(history: History, tmp_path: Path) -> None:
     report = json.loads(fleet(service, "--format", "json").stdout)[0]
     assert not any("renovate.json" in change for change in report["changes"])
     assert report["conflicts"] == []
+
+
+def test_a_service_by_a_relative_path(history: History, tmp_path: Path) -> None:
+    """As the program's own usage has it."""
+    history.service(tmp_path / "payments", AFTER)
+    (tmp_path / "copier-service").mkdir()
+    command = [sys.executable, str(ROOT / "scripts/fleet.py"), "../payments", "--format", "json"]
+    result = subprocess.run(
+        command, cwd=tmp_path / "copier-service", capture_output=True, text=True, check=False
+    )
+    [found] = json.loads(result.stdout)
+    assert (found["problem"], found["outcome"], found["name"]) == ("", "current", "payments")
+    assert result.returncode == 0
