@@ -11,7 +11,6 @@ import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -236,21 +235,23 @@ def name_changes(root: Path, before: str, after: str) -> Iterator[tuple[Bump, st
     had, has = (set(languages(config)) for config in configs)
     # Only a service of a release that asked whose code it has can have said "the platform's".
     answers = [False, True] if all("platform_code" in config for config in configs) else [False]
-    for platform_code, language in product(answers, sorted(had & has)):
-        environment.globals["platform_code"] = platform_code
-        old, new = (environment.from_string(text).module for text in texts)
-        words = {"orders", "a--b", "a-b", "3scale", "v2"}
-        for names in (old, new):
-            words |= set(names.reserved[language].split())  # type: ignore[attr-defined]
-        renamed = [
-            word
-            for word in sorted(filter(SERVICE_NAME.fullmatch, words))
-            for macro in ("package_name", "class_name")
-            if getattr(old, macro)(word, language).strip()
-            != getattr(new, macro)(word, language).strip()
-        ]
+    for language in sorted(had & has):
+        renamed = {}
+        for platform_code in answers:
+            environment.globals["platform_code"] = platform_code
+            old, new = (environment.from_string(text).module for text in texts)
+            words = {"orders", "a--b", "a-b", "3scale", "v2"}
+            for names in (old, new):
+                words |= set(names.reserved[language].split())  # type: ignore[attr-defined]
+            renamed |= {
+                word: True
+                for word in sorted(filter(SERVICE_NAME.fullmatch, words))
+                for macro in ("package_name", "class_name")
+                if getattr(old, macro)(word, language).strip()
+                != getattr(new, macro)(word, language).strip()
+            }
         if renamed:
-            some = ", ".join(dict.fromkeys(renamed))
+            some = ", ".join(sorted(renamed))
             yield "major", f"{language} services of these names have another package: {some}"
 
 

@@ -125,8 +125,8 @@ notes() {
 conflicts() {
   {
     git ls-files -z --unmerged | tr '\0' '\n' | cut -f 2
-    git ls-files -z --cached --others --exclude-standard |
-      xargs -0 grep -l -e '^<<<<<<< before updating' -- /dev/null 2>/dev/null || true
+    git -c color.ui=false -c grep.patternType=basic -c grep.fullName=false -c grep.lineNumber=false \
+      grep -z --untracked --files-with-matches -e '^<<<<<<< before updating' | tr '\0' '\n' || true
     git ls-files -z --others --exclude-standard -- '*.rej' | tr '\0' '\n'
   } | sort -u
 }

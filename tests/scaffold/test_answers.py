@@ -110,6 +110,10 @@ MEANINGS: dict[str, Callable[[str], dict[str, Any]]] = {
     ".copier-answers.yml": lambda text: {
         name: value for name, value in yaml.safe_load(text).items() if name in ANSWERS
     },
+    "deploy/overlays/production/kustomization.yaml": lambda text: {
+        "service_name": yaml.safe_load(text)["namespace"],
+        "image": yaml.safe_load(text)["images"][0]["newName"],
+    },
     "CODEOWNERS": lambda text: {"owner": text.removeprefix("* @").removesuffix("\n")},
     ".gitlab-ci.yml": lambda text: {"image": yaml.safe_load(text)["variables"]["IMAGE_REPOSITORY"]},
     "pyproject.toml": lambda text: {

@@ -76,7 +76,9 @@ def seeded(language: str) -> pathspec.GitIgnoreSpec:
 
 
 def is_seeded(path: Path, language: str) -> bool:
-    return bool(seeded(language).match_file(path.as_posix()))
+    """What the platform owns among the seeded paths is not."""
+    name = path.as_posix()
+    return bool(seeded(language).match_file(name)) and not PLATFORM.match_file(name)
 
 
 PLATFORM = pathspec.GitIgnoreSpec.from_lines(
@@ -193,7 +195,7 @@ class History:
                 pytest.skip(f"this clone is shallow and has no commit of {tag}")
             pytest.fail(f"releases.yml names a commit for {tag} that this repository has not")
 
-    def fresh(self, tag: str, **answers: str) -> Path:
+    def fresh(self, tag: str, **answers: Any) -> Path:
         """A service copied from a release; the same one for the same answers: read only."""
         key = f"{tag} {sorted(answers.items())}"
         if key not in self.copies:

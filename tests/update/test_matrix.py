@@ -5,6 +5,7 @@ from __future__ import annotations
 from difflib import SequenceMatcher
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -230,6 +231,10 @@ def test_a_switched_answer(
 # From the releases that were made
 
 
+# What an update answers for a service of a release that did not ask.
+KEPT_CODE: dict[str, Any] = {"platform_code": False, "kubernetes": False}
+
+
 def answers_of(service: Path) -> dict[str, str]:
     recorded = yaml.safe_load((service / ".copier-answers.yml").read_text(encoding="utf-8"))
     return {name: value for name, value in recorded.items() if not name.startswith("_")}
@@ -267,7 +272,7 @@ def test_an_untouched_service_of_a_release(
 ) -> None:
     history.need(tag)
     service = history.service(tmp_path / "service", tag, language=language)
-    answers = answers_of(service)
+    answers = {**KEPT_CODE, **answers_of(service)}
     seeded = seeded_files(service, language)
     result = update(service, VERSION=BEFORE)
     assert result.returncode == 0, result.stderr
@@ -284,7 +289,7 @@ def test_edits_since_a_release(tag: str, language: str, history: History, tmp_pa
     removed is reported, and an edit at the end of a file is merged."""
     history.need(tag)
     old = history.fresh(tag, language=language)
-    new = history.fresh(BEFORE, **answers_of(old))
+    new = history.fresh(BEFORE, **KEPT_CODE, **answers_of(old))
     different = {
         path
         for path in differences(old, new, language)

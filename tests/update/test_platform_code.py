@@ -43,7 +43,13 @@ def package(service: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     ("tag", "language", "name"),
-    [(tag, language, name) for tag, language in OLD for name in NAMES[language]],
+    [
+        (tag, language, name)
+        for tag, language in OLD
+        for name in NAMES[language]
+        # In 0.1.0 python-dotenv was no dependency; 0.2.0 renamed the package of this service.
+        if (tag, name) != ("v0.1.0", "dotenv")
+    ],
 )
 def test_an_older_service_keeps_its_code_and_names(
     name: str, tag: str, language: str, history: History, tmp_path: Path
