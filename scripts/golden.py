@@ -41,7 +41,7 @@ def golden_files(root: Path, answers: dict[str, str]) -> dict[str, str]:
         for name in ("partials", "template"):
             shutil.copytree(
                 root / name, template / name, symlinks=True,
-                ignore=shutil.ignore_patterns("__pycache__"),
+                ignore=shutil.ignore_patterns("__pycache__", ".*_cache"),
             )  # fmt: skip
         service = Path(scratch, "service")
         run_copy(str(template), service, data=answers, defaults=True, quiet=True)

@@ -52,8 +52,12 @@ run_copier() {
   # shellcheck disable=SC2086 # COPIER may be several words
   $copier "$@" 2>"$scratch/errors" || {
     if grep -q '^Traceback' "$scratch/errors"; then
-      # From the last exception on: what it says may have several lines.
-      awk '/^[A-Za-z_][A-Za-z0-9_.]*(: |$)/ { text = "" } { text = text $0 "\n" } END { printf "%s", text }' \
+      # The last exception, whose text may have several lines; of a chain the last one.
+      awk '
+        /^Traceback/ { trace = 1 }
+        trace && /^[A-Za-z_][A-Za-z0-9_.]*(: |$)/ { trace = 0; text = "" }
+        !trace { text = text $0 "\n" }
+        END { printf "%s", text }' \
         "$scratch/errors"
     else
       cat "$scratch/errors"
