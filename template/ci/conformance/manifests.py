@@ -90,6 +90,7 @@ def repository(root: str) -> Iterator[Finding]:
     """Check every base, overlay, component and patch below deploy/."""
     service = recorded(root, "service_name") or ""
     documents: list[Document] = []
+    patches = _patch_files(root)
     for path in _files(root):
         try:
             bodies = _load(_read(root, path))
@@ -102,8 +103,7 @@ def repository(root: str) -> Iterator[Finding]:
                 documents += _patches(path, body)
                 yield from _removals(path, body)
         else:
-            patch = path in _patch_files(root)
-            documents += [Document(path, body, not patch) for body in bodies]
+            documents += [Document(path, body, path not in patches) for body in bodies]
     yield from _documents(documents, service, _image(root), rendered=False)
 
 
