@@ -41,6 +41,18 @@ update: ## Bring in the newest release of the service template
 update-check: ## Say whether there is a newer release of the service template
 	@sh ci/update.sh check
 
+{% if not platform_code %}
+# A bot or an archive may have dropped the run bit of the scripts that are called below.
+restore{{ ' ci' if ci == 'gitlab' }}: runnable
+.PHONY: runnable
+runnable:
+	@chmod +x ci/update.sh{{ ' ci/gitlab/local.sh' if ci == 'gitlab' }}
+
+{% endif %}
 .PHONY: restore
 restore: ## Bring back edited platform files, and touch nothing else
+{% if platform_code %}
 	@sh ci/update.sh restore
+{% else %}
+	ci/update.sh restore
+{% endif %}

@@ -20,7 +20,7 @@ from rendering import Render
 
 # buildah keeps no layers between builds, so it has a service that is built quickly.
 ENGINES = pytest.mark.parametrize(("engine", "language"), [("podman", "go"), ("buildah", "python")])
-VERSION = {"go": "/app/payments version", "python": "/app/bin/python -m payments version"}
+VERSION = {"go": "/app/payments version", "python": "/app/bin/python -m payments_app version"}
 
 
 @pytest.fixture
