@@ -323,7 +323,6 @@ def test_words_lose_nothing_but_space(text: str) -> None:
         ("FROM ${RELEASE_IMAGE} AS release", "from\t$RELEASE_IMAGE as Release"),
         ("USER 65532:65532", 'user "65532:65532"'),
         ('ENTRYPOINT ["/app/payments"]', 'Entrypoint [ \\\n  "/app/payments" \\\n]'),
-        ("FROM release\n", "FROM Release"),
         ("RUN go mod download", "RUN --mount=type=cache,target=/go/pkg go mod download"),
         ("COPY . .", "ADD vendor.tar.gz /src/\nCOPY . ."),
         ("COPY . .", 'COPY ["a file", "/src/"]\nCOPY . .'),

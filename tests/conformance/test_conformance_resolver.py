@@ -131,7 +131,14 @@ CORPUS: dict[str, tuple[str, str]] = {
         f"ARG RELEASE_IMAGE={RELEASE}\nARG DEBUG_FROM=release\n{FROM_R}FROM $DEBUG_FROM AS debug\n",
         R,
     ),
-    "a stage in other letters": (f"ARG RELEASE_IMAGE={RELEASE}\n{FROM_R}FROM RELEASE\n", R),
+    "a stage in other letters": (
+        f"ARG RELEASE_IMAGE={RELEASE}\n{FROM_R.replace('release', 'Release')}FROM release\n",
+        R,
+    ),
+    "a stage that docker does not find": (
+        f"ARG RELEASE_IMAGE={RELEASE}\n{FROM_R}FROM RELEASE\n",
+        error(SERVICE, "FROM RELEASE is no name of an image", 3, "write registry/repository:tag"),
+    ),
     "an image by another argument": ("ARG BASE=a.io/b:1\nFROM ${BASE} AS x\n", "- a.io/b:1\n"),
     "an image put together": ("ARG V=1\nFROM a.io/b:${V}-slim\n", "- a.io/b:1-slim\n"),
     "a short name": ("FROM golang:1 AS x\nCOPY --from=alpine /a /b\n", "- golang:1\n- alpine\n"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import importlib.util
 import os
@@ -166,6 +167,29 @@ def buildkit() -> Path:
     return go_tool(
         "buildkit", "github.com/moby/buildkit", ["cmd/buildkitd", "cmd/buildctl"], BUILDKIT
     )
+
+
+def dockerfile_reader(source: Path) -> Path:
+    """A program on BuildKit's own packages that says how BuildKit reads a Dockerfile."""
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
+    target = cache_dir() / "tools" / f"dockerfile-reader-{BUILDKIT}-{digest}"
+    with lock(cache_dir() / "tools" / "dockerfile-reader.lock"):
+        if target.exists():
+            return target
+        buildkit()  # its build has fetched and compiled what this one needs
+        work = target.with_suffix(".work")
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        (work / "go.mod").write_text("module reader\n\ngo 1.26\n")
+        shutil.copy2(source, work)
+        binary = max(_gos() or [go()], key=lambda found: found.order).binary
+        env = {"CGO_ENABLED": "0", "GOFLAGS": "-trimpath", "GOTOOLCHAIN": "auto", "GOWORK": "off"}
+        pinned = f"github.com/moby/buildkit@{BUILDKIT}"
+        for command in (["get", pinned], ["mod", "tidy"], ["build", "-o", "out"]):
+            run([binary, *command], what=f"go {command[0]}: {source}", env=env, cwd=work)
+        os.replace(work / "out", target)
+        shutil.rmtree(work, ignore_errors=True)
+    return target
 
 
 def crane() -> Path:

@@ -234,8 +234,11 @@ class Dockerfile:
             ends[position] = scope
 
     def parent(self, position: int) -> int | None:
-        """The stage that a stage starts from; of several with one name the last before it."""
-        name = self.names[position].lower()
+        """The stage that a stage starts from; of several with one name the last before it.
+
+        BuildKit keeps the name of a stage in small letters, and takes it in FROM in those alone.
+        """
+        name = self.names[position]
         return next((index for index in range(position - 1, -1, -1) if self.stages[index].name == name), None)
 
     def root_of(self, stage: Stage) -> Stage:

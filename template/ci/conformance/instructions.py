@@ -69,7 +69,9 @@ def faults(file: Dockerfile) -> Iterator[tuple[int, str]]:
         for part in alone([item]):
             where = "ONBUILD " if part is not item else ""
             try:
-                for message in (*_instruction(part, scope), *_source_stage(file, stage, part)):
+                # What a trigger names is a stage of the file that builds on this image.
+                stages = _source_stage(file, stage, part) if part is item else ()
+                for message in (*_instruction(part, scope), *stages):
                     yield part.line, where + message
             except TooLongError as error:
                 yield part.line, where + str(error)
@@ -317,6 +319,9 @@ def _mount(value: str, scope: Scope) -> Iterator[str]:
             yield f"RUN --mount has no option {key[:40]}"
         elif scope.fault(content):
             yield f"RUN --mount={value[:60]}: {scope.fault(content)}"
+    sharing = scope.expand(mount.get("sharing", "shared"))
+    if sharing is not None and sharing.lower() not in ("shared", "private", "locked"):
+        yield f"RUN --mount=sharing={sharing[:40]}: expected shared, private or locked"
     kind = scope.expand(mount.get("type", "bind"))
     if kind is not None and kind.lower() not in _MOUNT_TYPES:
         yield f"RUN --mount=type={kind[:40]}: expected bind, cache, secret, ssh or tmpfs"

@@ -244,9 +244,9 @@ function start_stage(at,    name, word, value, i) {
   pin(at, word, value)
 }
 
-# The number of the stage of that name before the current one, or 0.
+# The number of the stage of that name before the current one, or 0; docker knows it in FROM
+# by small letters alone.
 function stage_before(name,    i) {
-  name = tolower(name)
   for (i = stage - 1; i > 0; i--)
     if (name_of[i] == name && name != "") return i
   return 0
