@@ -9,6 +9,7 @@ NAME.template. No file that exists is written to. The commit is left to the pers
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import re
@@ -27,8 +28,6 @@ from typing import Any
 import layout
 import pathspec
 import yaml
-from copier import run_copy
-from copier.errors import CopierError
 from layout import Layout, Project
 from releases import ROOT, Refused
 
@@ -215,6 +214,8 @@ def render(source: Source, found: Layout, place: Path, defaults: bool) -> dict[s
     What was worked out goes in as the answers of an earlier time: Copier proposes those that the
     template's rules allow.
     """
+    from copier import run_copy  # late: a refusal does not wait for it
+
     place.mkdir()
     (place / ANSWERS).write_text(json.dumps(found.answers), encoding="utf-8")
     try:
@@ -224,13 +225,11 @@ def render(source: Source, found: Layout, place: Path, defaults: bool) -> dict[s
                 source.address, place, data=source.data, defaults=defaults, quiet=True,
                 vcs_ref=source.commit, overwrite=True,
             )  # fmt: skip
-    except KeyboardInterrupt:
-        raise
     except Exception as problem:
+        if isinstance(problem, KeyboardInterrupt):
+            raise
         said = str(problem).strip() or type(problem).__name__
         hint = "" if defaults else "; DEFAULTS=1 asks nothing"
-        if not isinstance(problem, CopierError | ValueError):
-            hint = ""
         raise Refused(f"{said}{hint}\nadopt: nothing was changed") from None
     answers = yaml.safe_load((place / ANSWERS).read_text(encoding="utf-8"))
     return dict(answers)
@@ -385,11 +384,9 @@ def refuse_obstacles(made: Plan, destination: Destination) -> None:
 
 
 def write(made: Plan, destination: Destination) -> None:
-    """Add the files on the branch, or leave everything as it was."""
+    """Add the files and go to the branch with them, or leave everything as it was."""
     files: list[Path] = []
     folders: list[Path] = []
-    root = destination.root
-    git(root, "switch", "--quiet", "--create", BRANCH)
     try:
         for addition in made.additions:
             target = destination.path(addition.target)
@@ -408,20 +405,24 @@ def write(made: Plan, destination: Destination) -> None:
                 file.write(addition.content)
         # Also what the project ignores: without ci/platform.lock no clone would pass its checks.
         names = "\0".join(addition.target for addition in made.additions)
-        git(root, "--literal-pathspecs", "add", "--force", "--pathspec-from-file=-",
+        git(destination.root, "--literal-pathspecs", "add", "--force", "--pathspec-from-file=-",
             "--pathspec-file-nul", given=names)  # fmt: skip
+        git(destination.root, "switch", "--quiet", "--create", BRANCH)
     except BaseException as problem:
-        for file in files:
-            file.unlink(missing_ok=True)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        for target in files:
+            target.unlink(missing_ok=True)
         for folder in reversed(folders):
             folder.rmdir()
-        git(root, "reset", "--quiet")
-        git(root, "switch", "--quiet", *destination.back)
-        git(root, "branch", "--quiet", "-D", BRANCH)
+        run_git(destination.root, "reset", "--quiet")
         if isinstance(problem, OSError):
-            raise Refused(f"cannot write {problem.filename}: {problem.strerror}; the project is "
-                          "as it was") from None  # fmt: skip
-        raise
+            why = f"cannot write {problem.filename}: {problem.strerror}"
+        elif isinstance(problem, Refused):
+            why = str(problem)
+        else:
+            raise
+        raise Refused(f"{why}. The project is as it was") from None
 
 
 # The report
@@ -489,7 +490,8 @@ def proposals(found: Layout, answers: dict[str, Any] | None = None) -> Iterator[
             yield f"  {question:<13} {found.answers[question]}  ({found.origins[question]})"
 
 
-def adopt(destination: Destination, defaults: bool) -> None:
+def adopt(destination: Destination, defaults: bool) -> tuple[Plan, Layout]:
+    """Ask, and add the files; a failure leaves the project as it was."""
     source = read_source()
     project = read_project(destination.root)
     found = layout.work_out(project, source.data.get("language", ""))
@@ -520,13 +522,17 @@ def adopt(destination: Destination, defaults: bool) -> None:
         made = plan(place, project, platform_paths(source.commit), misfit)
         refuse_obstacles(made, destination)
         write(made, destination)
+    return made, found
+
+
+def report(destination: Destination, made: Plan, found: Layout) -> None:
     for line in summary(made, found, destination):
         if line.startswith("  "):
             print(line, file=sys.stderr)
         else:
             say(line)
     sys.stderr.flush()
-    print(f"\n{adoption_list(made, destination)}", flush=True)
+    print(f"\n{adoption_list(made, destination)}")
     print(
         f"\nNo file of yours was changed. Next:\n\n"
         f"  cd {quote(destination.shown)}\n"
@@ -547,15 +553,28 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--defaults", action="store_true", help="ask nothing")
     options = parser.parse_args(arguments)
     without_hooks()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    # A name that is no text is shown as its bytes.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        adopt(look(options.destination), options.defaults)
+        destination = look(options.destination)
+        made, found = adopt(destination, options.defaults)
     except Refused as problem:
         if str(problem):
             say(str(problem))
         return 2
+    except OSError as problem:
+        say(f"{problem.filename}: {problem.strerror}. The project is as it was")
+        return 2
     except KeyboardInterrupt:
-        say("interrupted; the project is as it was")
+        say("interrupted. The project is as it was")
+        return 130
+    try:
+        report(destination, made, found)
+    except KeyboardInterrupt:
         return 130
     return 0
 

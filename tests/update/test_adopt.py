@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 import yaml
 from history import AFTER, BEFORE, GUIDELINE, History, edited_platform_files, update
@@ -229,10 +230,17 @@ def checkout(history: History, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def adopt(
-    checkout: Path, project: Path | str, *options: str, cwd: Path | None = None, **env: str
+    checkout: Path,
+    project: Path | str,
+    *options: str,
+    cwd: Path | None = None,
+    refusing: bool = False,
+    **env: str,
 ) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "ignore", str(ROOT / "tests/quick_copier.py"),
                str(checkout / "scripts/adopt.py"), str(project), *options]  # fmt: skip
+    if refusing:  # It does not come to Copier.
+        del command[3]
     return subprocess.run(
         command, cwd=cwd, env={**os.environ, **env}, stdin=subprocess.DEVNULL,
         capture_output=True, text=True,
@@ -339,6 +347,8 @@ def test_a_project_is_brought_under_the_template(
 def test_make_update_works_once_the_makefile_has_the_verb(
     checkout: Path, project: Path, tmp_path: Path
 ) -> None:
+    git(project, "rm", "--quiet", "README.md")
+    commit_all(project, "No page of its own")
     assert adopt(checkout, project, "--defaults").returncode == 0
     verbs = (project / "Makefile.template").read_text()
     (project / "Makefile").write_text(verbs + "\n" + MAKEFILE.replace("build", "ours"))
@@ -368,6 +378,31 @@ def test_the_undo_that_it_prints_undoes_it(checkout: Path, project: Path) -> Non
 
 
 # What it is told
+
+
+def test_it_asks_with_what_it_worked_out_as_the_defaults(checkout: Path, project: Path) -> None:
+    child = pexpect.spawn(
+        sys.executable, ["-W", "ignore", str(checkout / "scripts/adopt.py"), str(project)],
+        dimensions=(40, 80), encoding="utf-8", timeout=60, env={**os.environ, "TERM": "xterm"},
+    )  # fmt: skip
+    for question, answer in {
+        "What is the service called?": "",
+        "What does it do?": "\x01\x0bTakes orders",
+        "Which team owns it?": "",
+        "Which language is it written in?": "",
+        "What does its production image stand on?": "",
+        "What builds and publishes its image?": "",
+        "Which registry keeps its images?": "",
+        "Which prefix do its Go modules have?": "",
+    }.items():
+        child.expect_exact(question)
+        child.send(f"{answer}\r")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0, child.before
+    asked = {"description": "Takes orders"}
+    answers = answers_of(project)
+    assert answers | ANSWERS | SAMPLES["go-dockerfile-at-root"].answers | asked == answers
 
 
 def test_data_answers_and_chooses_what_is_read(checkout: Path, project: Path) -> None:
@@ -462,7 +497,8 @@ def unchanged(project: Path) -> Iterator[None]:
     assert git(project, "branch", "--show-current") == branch
 
 
-def refused(result: subprocess.CompletedProcess[str]) -> str:
+def refused(checkout: Path, project: Path | str, *options: str, **given: Any) -> str:
+    result = adopt(checkout, project, *options, refusing=True, **given)
     assert result.returncode == 2, tail(result)
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
@@ -471,18 +507,18 @@ def refused(result: subprocess.CompletedProcess[str]) -> str:
 
 def test_a_place_that_is_not_there_or_no_directory(checkout: Path, tmp_path: Path) -> None:
     assert "nowhere does not exist; DEST is the project to adopt" in refused(
-        adopt(checkout, "nowhere", "--defaults", cwd=tmp_path)
+        checkout, "nowhere", "--defaults", cwd=tmp_path
     )
     (tmp_path / "file").touch()
-    assert "file is not a directory" in refused(adopt(checkout, tmp_path / "file"))
+    assert "file is not a directory" in refused(checkout, tmp_path / "file")
 
 
 def test_no_repository_or_no_commit(checkout: Path, tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     plain.mkdir()
-    assert "is not a git repository" in refused(adopt(checkout, plain, "--defaults"))
+    assert "is not a git repository" in refused(checkout, plain, "--defaults")
     git(plain, "init", "--quiet")
-    assert "has no commit to go back to" in refused(adopt(checkout, plain, "--defaults"))
+    assert "has no commit to go back to" in refused(checkout, plain, "--defaults")
 
 
 @pytest.mark.parametrize("path", ["new.txt", "go.mod"])
@@ -490,7 +526,7 @@ def test_a_dirty_tree(checkout: Path, project: Path, path: str) -> None:
     git(project, "config", "status.showUntrackedFiles", "no")
     with (project / path).open("a") as file:
         file.write("// ours\n")
-    said = refused(adopt(checkout, project, "--defaults"))
+    said = refused(checkout, project, "--defaults")
     assert "uncommitted changes; commit or stash them first" in said
     assert path in said
     assert git(project, "branch", "--show-current").strip() == "main"
@@ -500,24 +536,24 @@ def test_a_dirty_tree(checkout: Path, project: Path, path: str) -> None:
 def test_a_service_of_a_template(checkout: Path, project: Path) -> None:
     (project / ".copier-answers.yml").write_text("_src_path: x\n")
     commit_all(project, "Answers")
-    said = refused(adopt(checkout, project, "--defaults"))
+    said = refused(checkout, project, "--defaults")
     assert "under a template already" in said
     assert "make update" in said
 
 
 def test_a_branch_of_that_name(checkout: Path, project: Path, unchanged: None) -> None:
     git(project, "branch", BRANCH)
-    assert f"git branch -D {BRANCH}" in refused(adopt(checkout, project, "--defaults"))
+    assert f"git branch -D {BRANCH}" in refused(checkout, project, "--defaults")
 
 
 def test_the_template_itself(checkout: Path) -> None:
-    said = refused(adopt(checkout, checkout, "--defaults"))
+    said = refused(checkout, checkout, "--defaults")
     assert "is in this checkout of the template" in said
 
 
 def test_no_language(checkout: Path, tmp_path: Path) -> None:
     project = make_project(tmp_path / "x", Sample({"README.md": "# X\n"}, {}, set()))
-    said = refused(adopt(checkout, project, "--defaults"))
+    said = refused(checkout, project, "--defaults")
     assert "cannot tell the language" in said
     assert 'DATA="language=go"' in said
 
@@ -533,11 +569,11 @@ def test_no_language(checkout: Path, tmp_path: Path) -> None:
 def test_data_that_is_refused(
     checkout: Path, project: Path, unchanged: None, data: str, expected: str
 ) -> None:
-    assert expected in refused(adopt(checkout, project, "--defaults", DATA=data))
+    assert expected in refused(checkout, project, "--defaults", DATA=data)
 
 
 def test_nobody_to_ask(checkout: Path, project: Path, unchanged: None) -> None:
-    assert "DEFAULTS=1 asks nothing" in refused(adopt(checkout, project))
+    assert "DEFAULTS=1 asks nothing" in refused(checkout, project)
 
 
 @pytest.mark.parametrize("path", ["specs", "ci/conformance"])
@@ -546,7 +582,7 @@ def test_a_file_where_a_directory_has_to_be(checkout: Path, project: Path, path:
     (project / path).write_text("ours\n")
     commit_all(project, "In the way")
     before = snapshot(project)
-    said = refused(adopt(checkout, project, "--defaults"))
+    said = refused(checkout, project, "--defaults")
     assert f"{path} is a file, and the template has a directory there" in said
     assert changed_files(project, before) == []
 
@@ -555,14 +591,14 @@ def test_a_link_that_leads_elsewhere(checkout: Path, project: Path, tmp_path: Pa
     (tmp_path / "elsewhere").mkdir()
     (project / "ci").symlink_to(tmp_path / "elsewhere")
     commit_all(project, "A link")
-    assert "ci is a link" in refused(adopt(checkout, project, "--defaults"))
+    assert "ci is a link" in refused(checkout, project, "--defaults")
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 def test_a_template_file_of_the_projects_own(checkout: Path, project: Path) -> None:
     (project / "Makefile.template").write_text("ours\n")
     commit_all(project, "Ours")
-    said = refused(adopt(checkout, project, "--defaults"))
+    said = refused(checkout, project, "--defaults")
     assert "Makefile.template exists" in said
     assert (project / "Makefile.template").read_text() == "ours\n"
 
@@ -583,9 +619,10 @@ def test_a_failure_half_way_leaves_the_project_as_it_was(
 ) -> None:
     """Git refuses the new files in the index: by then they are all written."""
     (project / ".git/index.lock").touch()
-    result = adopt(checkout, project, "--defaults")
+    said = refused(checkout, project, "--defaults")
     (project / ".git/index.lock").unlink()
-    assert "index.lock" in refused(result)
+    assert "index.lock" in said
+    assert "The project is as it was" in said
 
 
 def test_ctrl_c_leaves_the_project_as_it_was(
@@ -604,5 +641,5 @@ def test_ctrl_c_leaves_the_project_as_it_was(
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
-    assert "interrupted; the project is as it was" in said
+    assert "interrupted. The project is as it was" in said
     assert "Traceback" not in said
