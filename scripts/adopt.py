@@ -9,6 +9,7 @@ NAME.template. No file that exists is written to. The commit is left to the pers
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import json
 import os
@@ -428,24 +429,23 @@ def write(made: Plan, destination: Destination) -> None:
 # The report
 
 
-def conformance() -> tuple[Any, Any, Any]:
-    """The checks of this checkout: no code of the project is run."""
-    package = sys.modules["conformance"] = ModuleType("conformance")
-    package.__path__ = [str(ROOT / "template/ci/conformance")]
-    from conformance import adoption, model, report  # type: ignore[import-not-found]
-
-    return adoption, model, report
+def conformance(name: str) -> Any:
+    """A module of the checks in this checkout: no code of the project is run."""
+    if "conformance" not in sys.modules:
+        package = sys.modules["conformance"] = ModuleType("conformance")
+        package.__path__ = [str(ROOT / "template/ci/conformance")]
+    return importlib.import_module(f"conformance.{name}")
 
 
 def adoption_list(made: Plan, destination: Destination) -> str:
-    adoption, model, report = conformance()
+    adoption, model = conformance("adoption"), conformance("model")
     found = adoption.look_at(str(destination.root))
     for addition in made.additions:
         if addition.why:
             finding = model.Finding("PLT-001", addition.target, *to_do(addition))
             step = adoption.Step("beside yours, to merge", addition.path, (finding,))
             found.steps.append(step)
-    lines = str(report.adoption(found, "text")).splitlines()
+    lines = str(conformance("report").adoption(found, "text")).splitlines()
     lines[0] = f"{found.subject}: what is met, and what is missing, in the order to do it"
     return "\n".join(lines)
 

@@ -264,9 +264,9 @@ def read_java(project: Project, path: PurePosixPath, layout: Layout) -> None:
             layout.say("service_name", label(called[1]), str(path.parent / name))
     for name in ("build.gradle.kts", "build.gradle", "gradle.properties"):
         text = project.text(path.parent / name)
-        group = re.search(r"^\s*group\s*[= ]\s*[\"']?([\w.]+)", text, re.MULTILINE)
+        owned = re.search(r"^\s*group\s*[= ]\s*[\"']?([\w.]+)", text, re.MULTILINE)
         about = re.search(r"^\s*description\s*=\s*[\"']([^\"'$]+)[\"']", text, re.MULTILINE)
-        layout.say("module_root", group and group[1].lower(), str(path.parent / name))
+        layout.say("module_root", owned and owned[1].lower(), str(path.parent / name))
         layout.say("description", about and about[1], str(path.parent / name))
 
 
