@@ -216,6 +216,7 @@ def render(source: Source, found: Layout, place: Path, defaults: bool) -> dict[s
     template's rules allow.
     """
     from copier import run_copy  # late: a refusal does not wait for it
+    from copier.errors import InteractiveSessionError
 
     place.mkdir()
     (place / ANSWERS).write_text(json.dumps(found.answers), encoding="utf-8")
@@ -230,8 +231,9 @@ def render(source: Source, found: Layout, place: Path, defaults: bool) -> dict[s
         if isinstance(problem, KeyboardInterrupt):
             raise
         said = str(problem).strip() or type(problem).__name__
-        hint = "" if defaults else "; DEFAULTS=1 asks nothing"
-        raise Refused(f"{said}{hint}\nadopt: nothing was changed") from None
+        if isinstance(problem, InteractiveSessionError):
+            said = "there is no terminal to ask in; DEFAULTS=1 takes what is worked out"
+        raise Refused(f"{said}\nadopt: nothing was changed") from None
     answers = yaml.safe_load((place / ANSWERS).read_text(encoding="utf-8"))
     return dict(answers)
 
@@ -334,7 +336,7 @@ def images(made: Plan, place: Path, project: Project, misfit: str) -> None:
     texts = {path: (place / path).read_text(encoding="utf-8") for path in (IMAGE, CI_IMAGE)}
     whys = {}
     for path, text in texts.items():
-        absent = sorted({name for name in copied(text) if not project.has(name)})
+        absent = sorted({name for name in copied(text) if not project.has_in_git(name)})
         whys[path] = misfit or (f"it copies {', '.join(absent)}: not here" if absent else "")
     own = layout.dockerfiles(project)
     if os.path.lexists(project.root / IMAGE):
@@ -442,7 +444,7 @@ def adoption_list(made: Plan, destination: Destination) -> str:
     found = adoption.look_at(str(destination.root))
     for addition in made.additions:
         if addition.why:
-            finding = model.Finding("PLT-001", addition.target, *to_do(addition))
+            finding = model.Finding("PLT-001", addition.target, *to_do(addition, destination))
             step = adoption.Step("beside yours, to merge", addition.path, (finding,))
             found.steps.append(step)
     lines = str(conformance("report").adoption(found, "text")).splitlines()
@@ -450,9 +452,12 @@ def adoption_list(made: Plan, destination: Destination) -> str:
     return "\n".join(lines)
 
 
-def to_do(addition: Addition) -> tuple[str, str]:
+def to_do(addition: Addition, destination: Destination) -> tuple[str, str]:
+    """What is to be seen of an addition that stands beside, and what to do with it."""
     path, target = quote(addition.path), quote(addition.target)
-    if addition.path == LINK:
+    if addition.path == LINK and destination.path(LINK).is_symlink():
+        done = f"merge, move it to image/Dockerfile, let {path} lead there, then: git rm {target}"
+    elif addition.path == LINK:
         move = "mkdir -p image && git mv Dockerfile image/ && ln -s image/Dockerfile Dockerfile"
         done = f"merge, then: {move} && git rm {target}"
     elif addition.rival == addition.path:

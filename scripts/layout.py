@@ -96,6 +96,10 @@ class Project:
     def has(self, path: str) -> bool:
         return (self.root / path).exists()
 
+    def has_in_git(self, path: str) -> bool:
+        """A file, or a directory with one."""
+        return any(name == path or name.startswith(f"{path}/") for name in self.tracked)
+
     def text(self, path: str | PurePosixPath) -> str:
         file = self.root / path
         try:
@@ -152,16 +156,15 @@ def work_out(project: Project, language: str = "") -> Layout:
     """What the files say; the language may be known."""
     layout = Layout()
     manifest = find_manifest(project, language)
-    if manifest is None:
-        if language:
-            layout.misfits.append(f"it has none of {', '.join(MANIFESTS.get(language, ()))}")
-        return layout
-    language, path = manifest
-    layout.say("language", language, str(path))
-    if path.parent != PurePosixPath("."):
-        layout.misfits.append(f"its {path.name} is in {path.parent}/")
-    READERS[language](project, path, layout)
-    layout.misfits += tools(project, language, path)
+    if manifest:
+        language, path = manifest
+        layout.say("language", language, str(path))
+        if path.parent != PurePosixPath("."):
+            layout.misfits.append(f"its {path.name} is in {path.parent}/")
+        READERS[language](project, path, layout)
+        layout.misfits += tools(project, language, path)
+    elif language:
+        layout.misfits.append(f"it has none of {', '.join(MANIFESTS.get(language, ()))}")
     name, origin = project.name
     layout.say("service_name", label(name), origin)
     owner(project, layout)
@@ -252,7 +255,7 @@ def read_java(project: Project, path: PurePosixPath, layout: Layout) -> None:
             return
         layout.say("service_name", label(pom.findtext("{*}artifactId", "")), str(path))
         layout.say("description", pom.findtext("{*}description"), str(path))
-        group = pom.findtext("{*}groupId") or pom.findtext("{*}parent/{*}groupId", "")
+        group = pom.findtext("{*}groupId") or pom.findtext("{*}parent/{*}groupId") or ""
         if not group.startswith("org.springframework"):
             layout.say("module_root", group.lower(), str(path))
         return
@@ -323,7 +326,7 @@ def pipeline(project: Project, layout: Layout) -> None:
 
 def registry(project: Project, layout: Layout) -> None:
     """Where an image of the service's name is said to be kept."""
-    name = layout.answers["service_name"]
+    name = layout.answers.get("service_name", "")
     host, words = project.address
     files = [".gitlab-ci.yml", "Makefile", "Jenkinsfile", "skaffold.yaml", "pom.xml"]
     files += [path for path in project.tracked if _may_name_an_image(PurePosixPath(path))]

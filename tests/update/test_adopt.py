@@ -235,12 +235,12 @@ def adopt(
     project: Path | str,
     *options: str,
     cwd: Path | None = None,
-    refusing: bool = False,
+    early: bool = False,
     **env: str,
 ) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "ignore", str(ROOT / "tests/quick_copier.py"),
                str(checkout / "scripts/adopt.py"), str(project), *options]  # fmt: skip
-    if refusing:  # It does not come to Copier.
+    if early:  # It refuses before it comes to Copier.
         del command[3]
     return subprocess.run(
         command, cwd=cwd, env={**os.environ, **env}, stdin=subprocess.DEVNULL,
@@ -513,8 +513,10 @@ def unchanged(project: Path) -> Iterator[None]:
     assert git(project, "branch", "--show-current") == branch
 
 
-def refused(checkout: Path, project: Path | str, *options: str, **given: Any) -> str:
-    result = adopt(checkout, project, *options, refusing=True, **given)
+def refused(
+    checkout: Path, project: Path | str, *options: str, early: bool = True, **given: Any
+) -> str:
+    result = adopt(checkout, project, *options, early=early, **given)
     assert result.returncode == 2, tail(result)
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
@@ -572,6 +574,10 @@ def test_no_language(checkout: Path, tmp_path: Path) -> None:
     said = refused(checkout, project, "--defaults")
     assert "cannot tell the language" in said
     assert 'DATA="language=go"' in said
+    result = adopt(checkout, project, "--defaults", DATA="language=go")
+    assert result.returncode == 0, tail(result)
+    assert answers_of(project)["service_name"] == "orders"  # as the remote
+    assert "for this project as it is: it has none of go.mod, go.work" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -589,17 +595,15 @@ def test_data_that_is_refused(
 
 
 def test_nobody_to_ask(checkout: Path, project: Path, unchanged: None) -> None:
-    assert "DEFAULTS=1 asks nothing" in refused(checkout, project)
+    assert "no terminal to ask in; DEFAULTS=1 takes" in refused(checkout, project)
 
 
-@pytest.mark.parametrize("path", ["specs", "ci/conformance"])
-def test_a_file_where_a_directory_has_to_be(checkout: Path, project: Path, path: str) -> None:
-    (project / path).parent.mkdir(exist_ok=True)
-    (project / path).write_text("ours\n")
+def test_a_file_where_a_directory_has_to_be(checkout: Path, project: Path) -> None:
+    (project / "specs").write_text("ours\n")
     commit_all(project, "In the way")
     before = snapshot(project)
-    said = refused(checkout, project, "--defaults")
-    assert f"{path} is a file, and the template has a directory there" in said
+    said = refused(checkout, project, "--defaults", early=False)
+    assert "specs is a file, and the template has a directory there" in said
     assert changed_files(project, before) == []
 
 
@@ -607,14 +611,14 @@ def test_a_link_that_leads_elsewhere(checkout: Path, project: Path, tmp_path: Pa
     (tmp_path / "elsewhere").mkdir()
     (project / "ci").symlink_to(tmp_path / "elsewhere")
     commit_all(project, "A link")
-    assert "ci is a link" in refused(checkout, project, "--defaults")
+    assert "ci is a link" in refused(checkout, project, "--defaults", early=False)
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 def test_a_template_file_of_the_projects_own(checkout: Path, project: Path) -> None:
     (project / "Makefile.template").write_text("ours\n")
     commit_all(project, "Ours")
-    said = refused(checkout, project, "--defaults")
+    said = refused(checkout, project, "--defaults", early=False)
     assert "Makefile.template exists" in said
     assert (project / "Makefile.template").read_text() == "ours\n"
 
@@ -635,7 +639,7 @@ def test_a_failure_half_way_leaves_the_project_as_it_was(
 ) -> None:
     """Git refuses the new files in the index: by then they are all written."""
     (project / ".git/index.lock").touch()
-    said = refused(checkout, project, "--defaults")
+    said = refused(checkout, project, "--defaults", early=False)
     (project / ".git/index.lock").unlink()
     assert "index.lock" in said
     assert "The project is as it was" in said
