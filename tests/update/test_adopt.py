@@ -370,16 +370,6 @@ def test_make_update_works_once_the_makefile_has_the_verb(
     assert "@echo ours" in (project / "Makefile").read_text()
 
 
-def test_the_undo_that_it_prints_undoes_it(checkout: Path, project: Path) -> None:
-    before, branch = snapshot(project), git(project, "branch", "--show-current").strip()
-    result = adopt(checkout, project, "--defaults")
-    undo = result.stdout.rsplit("commit: ", 1)[1]
-    assert undo.strip().endswith(f"git switch {branch} && git branch -D {BRANCH}")
-    subprocess.run(undo, shell=True, cwd=project, check=True, capture_output=True)
-    assert changed_files(project, before) == []
-    assert git(project, "branch").split() == ["*", branch]
-
-
 # What it is told
 
 
@@ -408,9 +398,12 @@ def test_it_asks_with_what_it_worked_out_as_the_defaults(checkout: Path, project
     assert answers | ANSWERS | SAMPLES["go-dockerfile-at-root"].answers | asked == answers
 
 
-def test_data_answers_and_chooses_what_is_read(checkout: Path, project: Path) -> None:
+def test_data_answers_and_chooses_what_is_read_and_all_can_be_undone(
+    checkout: Path, project: Path
+) -> None:
     (project / "pyproject.toml").write_text('[project]\nname = "forecasts"\n')
     commit_all(project, "Two languages")
+    before, branch = snapshot(project), git(project, "branch", "--show-current").strip()
     data = "language=python owner=acme/data description=Tells the weather of tomorrow"
     result = adopt(checkout, project, "--defaults", DATA=data)
     assert result.returncode == 0, tail(result)
@@ -419,24 +412,17 @@ def test_data_answers_and_chooses_what_is_read(checkout: Path, project: Path) ->
     assert (answers["owner"], answers["description"]) == (
         "acme/data", "Tells the weather of tomorrow",
     )  # fmt: skip
+    undo = result.stdout.rsplit("commit: ", 1)[1]
+    assert undo.strip().endswith(f"git switch {branch} && git branch -D {BRANCH}")
+    subprocess.run(undo, shell=True, cwd=project, check=True, capture_output=True)
+    assert changed_files(project, before) == []
+    assert git(project, "branch").split() == ["*", branch]
 
 
-def test_what_the_template_refuses_is_not_taken(checkout: Path, project: Path) -> None:
-    (project / "go.mod").write_text("module orders\n")
-    (project / ".github/CODEOWNERS").write_text("* @Acme/Check_!out\n")
-    commit_all(project, "Odd")
-    result = adopt(checkout, project, "--defaults")
-    assert result.returncode == 0, tail(result)
-    assert answers_of(project)["owner"] == "platform"
-    assert "owner is platform, the template's default, since the template does not take" in (
-        result.stderr
-    )
-
-
-def test_files_that_cannot_be_read_are_passed_over(checkout: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_read_or_is_refused_is_passed_over(checkout: Path, tmp_path: Path) -> None:
     broken = Sample(
         {"pyproject.toml": "[[[", "package.json": "[1, {", "pom.xml": "<a", "setup.cfg": "x",
-         "a.py": "", "CODEOWNERS": "\x00\n"},
+         "a.py": "", "CODEOWNERS": "\x00\n* @Acme/Check_!out\n"},
         {}, set(),
     )  # fmt: skip
     project = make_project(tmp_path / "Über Orders", broken)
@@ -444,21 +430,29 @@ def test_files_that_cannot_be_read_are_passed_over(checkout: Path, tmp_path: Pat
     assert result.returncode == 0, tail(result)
     assert answers_of(project)["language"] == "python"
     assert answers_of(project)["service_name"] == "orders"
+    assert answers_of(project)["owner"] == "platform"
+    refused_by_the_template = "since the template does not take acme/check_!out"
+    assert f"owner is platform, the template's default, {refused_by_the_template}" in result.stderr
 
 
 def test_a_service_below_a_repositorys_root(checkout: Path, tmp_path: Path) -> None:
-    git(make_project(tmp_path / "mono", Sample({"README.md": "# All\n"}, {}, set())), "status")
-    make = SAMPLES["go-dockerfile-at-root"].files
-    for path, text in make.items():
+    make_project(tmp_path / "mono", Sample({"README.md": "# All\n"}, {}, set()))
+    for path, text in SAMPLES["go-dockerfile-at-root"].files.items():
         file = tmp_path / "mono/services/orders" / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
+    # And one that has a file where the platform's belongs.
+    (tmp_path / "mono/services/orders/specs").mkdir()
+    (tmp_path / "mono/services/orders/specs/README.md").write_text("ours\n")
     commit_all(tmp_path / "mono", "Orders")
     result = adopt(checkout, "mono/services/orders", "--defaults", cwd=tmp_path)
     assert result.returncode == 0, tail(result)
     assert "GitLab reads the root's .gitlab-ci.yml" in " ".join(result.stdout.split())
     changed = {line[3:].split("/")[0] for line in status(tmp_path / "mono").splitlines()}
     assert changed == {"services"}
+    assert (tmp_path / "mono/services/orders/specs/README.md").read_text() == "ours\n"
+    assert (tmp_path / "mono/services/orders/specs/README.md.template").exists()
+    assert "the platform's file belongs here: move yours elsewhere" in result.stderr
 
 
 def test_settings_and_hooks_of_a_person_do_not_steer_it(
@@ -621,17 +615,6 @@ def test_a_template_file_of_the_projects_own(checkout: Path, project: Path) -> N
     said = refused(checkout, project, "--defaults", early=False)
     assert "Makefile.template exists" in said
     assert (project / "Makefile.template").read_text() == "ours\n"
-
-
-def test_a_project_file_in_the_platforms_place(checkout: Path, project: Path) -> None:
-    (project / "specs").mkdir()
-    (project / "specs/README.md").write_text("ours\n")
-    commit_all(project, "Specs")
-    result = adopt(checkout, project, "--defaults")
-    assert result.returncode == 0, tail(result)
-    assert (project / "specs/README.md").read_text() == "ours\n"
-    assert "specs/README.md.template" in result.stderr
-    assert "the platform's file belongs here: move yours elsewhere" in result.stderr
 
 
 def test_a_failure_half_way_leaves_the_project_as_it_was(
