@@ -347,27 +347,34 @@ def test_a_project_is_brought_under_the_template(
     assert {path: final[path] for path in before} == before
 
 
-def test_make_update_works_once_the_makefile_has_the_verb(
-    checkout: Path, project: Path, tmp_path: Path
+def test_once_all_is_merged_the_checks_pass_and_make_update_merges(
+    checkout: Path, project: Path
 ) -> None:
-    git(project, "rm", "--quiet", "README.md")
-    commit_all(project, "No page of its own")
     assert adopt(checkout, project, "--defaults").returncode == 0
-    verbs = (project / "Makefile.template").read_text()
-    (project / "Makefile").write_text(verbs + "\n" + MAKEFILE.replace("build", "ours"))
-    (project / "Makefile.template").unlink()
+    for path in beside(project):
+        (project / f"{path}.template").replace(project / path)
+    (project / "image").mkdir()
+    (project / "Dockerfile").rename(project / "image/Dockerfile")
+    (project / "Dockerfile").symlink_to("image/Dockerfile")
+    with (project / "Makefile").open("a") as file:
+        file.write("\n" + MAKEFILE.replace("build", "ours"))
     commit_all(project, "Adopt")
+    checks = [sys.executable, "-B", "ci/conformance", "repo"]
+    result = subprocess.run(checks, cwd=project, capture_output=True, text=True)
+    assert result.returncode == 0, tail(result)
+
     quick = f"{sys.executable} -W ignore {ROOT / 'tests/quick_copier.py'}"
     result = subprocess.run(
         ["make", "--no-print-directory", "update"], cwd=project,
         env={**os.environ, "COPIER": quick}, stdin=subprocess.DEVNULL,
         capture_output=True, text=True,
     )  # fmt: skip
-    # It has the template's text and the project's lines: they merge.
+    # They have the template's text and the project's lines.
     assert result.returncode == 0, tail(result)
     assert answers_of(project)["_commit"] == AFTER
     assert "## Build the image\n" in (project / "Makefile").read_text()
     assert "@echo ours" in (project / "Makefile").read_text()
+    assert "--interval=17s" in (project / "image/Dockerfile").read_text()
 
 
 # What it is told
