@@ -570,6 +570,20 @@ def test_the_template_itself(checkout: Path) -> None:
     assert "is in this checkout of the template" in said
 
 
+def test_a_release_from_before(tmp_path: Path, project: Path, unchanged: None) -> None:
+    """Its copy would have written source."""
+    old = tmp_path / "old"
+    (old / "scripts").mkdir(parents=True)
+    for name in ("adopt.py", "layout.py", "releases.py", "source.sh"):
+        shutil.copy2(ROOT / "scripts" / name, old / "scripts")
+    (old / "copier.yml").write_text("service_name:\n  type: str\n")
+    commit_all(old, "Old")
+    git(old, "tag", "v0.2.0")
+    assert "the release v0.2.0 of the template is older than adopting" in refused(
+        old, project, "--defaults"
+    )
+
+
 def test_no_language(checkout: Path, tmp_path: Path) -> None:
     project = make_project(tmp_path / "x", Sample({"README.md": "# X\n"}, {}, set()))
     said = refused(checkout, project, "--defaults")
@@ -624,15 +638,20 @@ def test_a_template_file_of_the_projects_own(checkout: Path, project: Path) -> N
     assert (project / "Makefile.template").read_text() == "ours\n"
 
 
+@pytest.mark.parametrize("path", ["index.lock", f"refs/heads/{BRANCH}/other"])
 def test_a_failure_half_way_leaves_the_project_as_it_was(
-    checkout: Path, project: Path, unchanged: None
+    checkout: Path, project: Path, unchanged: None, path: str
 ) -> None:
-    """Git refuses the new files in the index: by then they are all written."""
-    (project / ".git/index.lock").touch()
+    """Git refuses the new files in the index, or the branch: by then they are all written."""
+    before = status(project)
+    obstacle = project / ".git" / path
+    obstacle.parent.mkdir(exist_ok=True)
+    obstacle.write_text(git(project, "rev-parse", "HEAD"))
     said = refused(checkout, project, "--defaults", early=False)
-    (project / ".git/index.lock").unlink()
-    assert "index.lock" in said
+    obstacle.unlink()
+    assert path.removeprefix("refs/heads/") in said
     assert "The project is as it was" in said
+    assert status(project) == before == ""
 
 
 def test_ctrl_c_leaves_the_project_as_it_was(
