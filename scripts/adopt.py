@@ -30,7 +30,7 @@ import layout
 import pathspec
 import yaml
 from layout import Layout, Project
-from releases import ROOT, Refused
+from releases import ROOT, Refused, offered
 
 ANSWERS = ".copier-answers.yml"
 BRANCH = "adopt-template"
@@ -66,7 +66,7 @@ WHYS = {
     "README.md": "it describes a service that the template made",
 }
 IMAGE, LINK, CI_IMAGE = "image/Dockerfile", "Dockerfile", "ci/image/Dockerfile"
-PIPELINE = ".gitlab-ci.yml"
+PIPELINES = (".gitlab-ci.yml", ".github/workflows/ci.yml")
 
 # What leads git to another repository than the one that a command names.
 for _name in (
@@ -187,6 +187,7 @@ class Source:
     commit: str
     address: str
     data: dict[str, str]
+    providers: set[str]  # those that the template has a pipeline for
 
 
 def read_source() -> Source:
@@ -206,7 +207,8 @@ def read_source() -> Source:
     for name, value in FIXED.items():
         if data.setdefault(name, value).lower() not in ("false", "no", "n", "off", "0"):
             raise Refused(f"DATA: {name} is false in a project that brings its own code; leave out")
-    return Source(commit, address, {**DEFAULTS, **data})
+    providers = offered(config)["ci"] - {"none"}
+    return Source(commit, address, {**DEFAULTS, **data}, providers)
 
 
 def render(source: Source, found: Layout, place: Path, defaults: bool) -> dict[str, Any]:
@@ -297,7 +299,7 @@ def copied(dockerfile: str) -> list[str]:
 def plan(place: Path, project: Project, platform: pathspec.GitIgnoreSpec, misfit: str) -> Plan:
     made = Plan()
     for path in sorted(files_below(place)):
-        if path in (IMAGE, LINK, CI_IMAGE, PIPELINE):
+        if path in (IMAGE, LINK, CI_IMAGE, *PIPELINES):
             continue
         there = project.root / path
         if os.path.lexists(there):
@@ -356,13 +358,14 @@ def images(made: Plan, place: Path, project: Project, misfit: str) -> None:
         whys[CI_IMAGE] = "you have one"
     else:
         made.add(place, CI_IMAGE, "", whys[CI_IMAGE])
-    if not os.path.lexists(place / PIPELINE):
-        return
-    if os.path.lexists(project.root / PIPELINE):
-        settle(made, place, project, PIPELINE, is_platform=False)
-    else:
-        waiting = [path for path in (IMAGE, CI_IMAGE) if whys[path]]
-        made.add(place, PIPELINE, "", f"its jobs need {' and '.join(waiting)}" if waiting else "")
+    waiting = " and ".join(path for path in (IMAGE, CI_IMAGE) if whys[path])
+    for path in PIPELINES:
+        if not os.path.lexists(place / path):
+            continue
+        if os.path.lexists(project.root / path):
+            settle(made, place, project, path, is_platform=False)
+        else:
+            made.add(place, path, "", f"its jobs need {waiting}" if waiting else "")
 
 
 def refuse_obstacles(made: Plan, destination: Destination) -> None:
@@ -499,7 +502,7 @@ def adopt(destination: Destination, defaults: bool) -> tuple[Plan, Layout]:
     """Ask, and add the files; a failure leaves the project as it was."""
     source = read_source()
     project = read_project(destination.root)
-    found = layout.work_out(project, source.data.get("language", ""))
+    found = layout.work_out(project, source.providers, source.data.get("language", ""))
     if "language" not in found.answers and "language" not in source.data and defaults:
         names = ", ".join(sorted({name[0] for name in layout.MANIFESTS.values()}))
         raise Refused(
@@ -522,7 +525,7 @@ def adopt(destination: Destination, defaults: bool) -> tuple[Plan, Layout]:
                 say(f"{question} is {taken}, the template's default{was}: DATA changes it")
         language = str(answers["language"])
         if language != found.answers.get("language"):
-            found.misfits = layout.work_out(project, language).misfits
+            found.misfits = layout.work_out(project, source.providers, language).misfits
         misfit = found.misfits[0] if found.misfits else ""
         made = plan(place, project, platform_paths(source.commit), misfit)
         refuse_obstacles(made, destination)

@@ -152,8 +152,8 @@ def table(value: object, *keys: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def work_out(project: Project, language: str = "") -> Layout:
-    """What the files say; the language may be known."""
+def work_out(project: Project, providers: set[str], language: str = "") -> Layout:
+    """What the files say; the language may be known. `providers` are those of a pipeline."""
     layout = Layout()
     manifest = find_manifest(project, language)
     if manifest:
@@ -168,7 +168,7 @@ def work_out(project: Project, language: str = "") -> Layout:
     name, origin = project.name
     layout.say("service_name", label(name), origin)
     owner(project, layout)
-    pipeline(project, layout)
+    pipeline(project, layout, providers)
     registry(project, layout)
     base(project, layout, language)
     return layout
@@ -311,17 +311,21 @@ def owner(project: Project, layout: Layout) -> None:
     layout.say("owner", "/".join(project.address[1][:-1]).lower(), "the remote")
 
 
-def pipeline(project: Project, layout: Layout) -> None:
-    if project.has(".gitlab-ci.yml"):
-        layout.say("ci", "gitlab", ".gitlab-ci.yml")
-    for path in OTHER_PIPELINES:
-        if project.has(path):
-            layout.say("ci", "none", f"{path}: the template has no pipeline for it")
+def pipeline(project: Project, layout: Layout, providers: set[str]) -> None:
     host = project.address[0]
-    if "gitlab" in host:
-        layout.say("ci", "gitlab", "the remote")
-    elif host == "github.com":
-        layout.say("ci", "none", "the remote: the template has no pipeline for it")
+    found = [("gitlab", ".gitlab-ci.yml")] if project.has(".gitlab-ci.yml") else []
+    found += [
+        ("github" if path.startswith(".github") else "none", path)
+        for path in OTHER_PIPELINES
+        if project.has(path)
+    ]
+    if "gitlab" in host or host == "github.com":
+        found.append(("gitlab" if "gitlab" in host else "github", "the remote"))
+    for provider, origin in found:
+        if provider in providers:
+            layout.say("ci", provider, origin)
+        else:  # also one that is none of the template's
+            layout.say("ci", "none", f"{origin}: the template has no pipeline for it")
 
 
 def registry(project: Project, layout: Layout) -> None:

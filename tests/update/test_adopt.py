@@ -19,7 +19,7 @@ from typing import Any
 import pexpect
 import pytest
 import yaml
-from history import AFTER, BEFORE, GUIDELINE, History, edited_platform_files, update
+from history import AFTER, BEFORE, CI, GUIDELINE, History, edited_platform_files, update
 
 from rendering import ROOT, changed_files, commit_all, git, snapshot
 from toolchains import tail
@@ -36,6 +36,8 @@ DOCKERFILE = "FROM docker.io/library/alpine:3.22\nCOPY . /app\nCMD /app/run\n"
 MAKEFILE = "build:\n\t@echo ours\n"
 # Beside the project's own, in every language.
 ALWAYS = {".editorconfig", ".gitattributes"}
+PLATFORM = ("specs/", "ci/", ".github/workflows/")
+GITHUB = "github" if "github" in CI else "none"
 ANSWERS = {"platform_code": False, "kubernetes": False, "tracing": False}
 
 
@@ -179,10 +181,11 @@ SAMPLES = {
             "packages/orders/index.ts": "export {}\n",
             "GNUmakefile": MAKEFILE,
         },
-        {"language": "node", "service_name": "orders", "registry": "ghcr.io/acme", "ci": "none"},
+        {"language": "node", "service_name": "orders", "registry": "ghcr.io/acme", "ci": GITHUB},
         {"image/Dockerfile", "Makefile", "README.md", ".gitignore", ".dockerignore",
          ".node-version", ".npmrc", "biome.json", "tsconfig.json", "tsconfig.build.json",
-         "ci/image/Dockerfile"},
+         "ci/image/Dockerfile",
+         *([".github/workflows/ci.yml"] if GITHUB == "github" else [])},
         {"CODEOWNERS", "renovate.json"},
         reason="it is a workspace (package.json)", updated=False,
         remote="ssh://git@github.com/Acme/Orders.git",
@@ -306,7 +309,7 @@ def test_a_project_is_brought_under_the_template(
     assert (answers["_src_path"], answers["_commit"]) == (str(history.repository), BEFORE)
     assert beside(project) == sample.beside | ALWAYS
     added = {path for path in after.keys() - before.keys() if not path.endswith(".template")}
-    others = {path for path in added if not path.startswith(("specs/", "ci/"))}
+    others = {path for path in added if not path.startswith(PLATFORM)}
     assert others - {".copier-answers.yml"} == sample.plain - {"ci/image/Dockerfile"}
     assert ("ci/image/Dockerfile" in added) == ("ci/image/Dockerfile" in sample.plain)
     assert edited_platform_files(project) == set()
