@@ -40,6 +40,11 @@ new: $(VENV)/.copier ## Scaffold a service: make new DEST=../payments [DEFAULTS=
 	@test -n "$$DEST" || { echo 'new: say where: make new DEST=../payments' >&2; exit 2; }
 	@sh scripts/new.sh $(VENV)/bin/copier "$$DEST" $(if $(DEFAULTS),--defaults)
 
+.PHONY: adopt
+adopt: $(VENV)/.copier ## Bring a service that exists under the template: make adopt DEST=../existing
+	@test -n "$$DEST" || { echo 'adopt: say which: make adopt DEST=../existing' >&2; exit 2; }
+	@$(VENV)/bin/python scripts/adopt.py "$$DEST" $(if $(DEFAULTS),--defaults)
+
 .PHONY: lint
 lint: $(VENV)/.test ## Lint this repository
 	$(VENV)/bin/ruff check

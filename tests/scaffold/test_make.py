@@ -249,30 +249,33 @@ def commands_of(page: str, heading: str) -> list[str]:
     return [line.partition("  #")[0].rstrip() for line in block.splitlines()]
 
 
-@pytest.mark.parametrize("committed", [False, True])
-def test_the_page_on_existing_services_destroys_nothing(
-    checkout: Path, tmp_path: Path, committed: bool
-) -> None:
-    """Also after the commands that `make new` prints, which make a repository of the copy."""
+def test_the_page_on_existing_services_destroys_nothing(checkout: Path, tmp_path: Path) -> None:
     service = tmp_path / "payments"
     service.mkdir()
-    (service / "precious").write_text("of the team\n")
-    (service / "README.md").write_text("of the team\n")
+    own = {
+        "go.mod": "module example.com/payments\n",
+        "main.go": "package main\n",
+        "README.md": "of the team\n",
+        "Dockerfile": "FROM scratch\n",
+    }
+    for path, text in own.items():
+        (service / path).write_text(text)
     before = commit_all(service, "Years of work")
-    first, _, *rest = commands_of("docs/service-team.md", "## A service that exists already")
-    assert first == "make new DEST=../payments-new"
-    assert new(checkout, "../payments-new", "--defaults").returncode == 0
-    if committed:
-        commit_all(tmp_path / "payments-new", "Scaffold payments")
-    result = run("sh", "-euc", "\n".join(rest), cwd=service)
+    make, _, *rest = commands_of("docs/service-team.md", "## A service that exists already")
+    assert make == "make adopt DEST=../payments"
+    python = ROOT / ".venv/bin/python"
+    adopt = run(python, "scripts/adopt.py", "../payments", "--defaults", cwd=checkout)
+    assert adopt.returncode == 0, tail(adopt)
+    environment = {**os.environ, "COPIER": str(ROOT / ".venv/bin/copier"), "VERSION": "HEAD"}
+    result = run("sh", "-euc", "\n".join(rest), cwd=service, env=environment)
     assert result.returncode == 0, tail(result)
-    assert git(service, "rev-parse", "HEAD").strip() == before
-    assert git(service, "log", "--format=%s").split("\n")[0] == "Years of work"
-    assert (service / "precious").read_text() == "of the team\n"
+    assert {path: (service / path).read_text() for path in own} == own
+    assert (service / "README.md.template").exists()
     assert (service / ".copier-answers.yml").exists()
-    assert " M README.md" in git(service, "status", "--porcelain")
-    git(service, "checkout", "HEAD", "--", "README.md")
-    assert (service / "README.md").read_text() == "of the team\n"
+    assert git(service, "log", "--format=%s").splitlines() == [
+        "Adopt the service template", "Years of work",
+    ]  # fmt: skip
+    assert git(service, "rev-parse", "main").strip() == before
 
 
 def test_new_wants_a_destination() -> None:
