@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -71,9 +72,9 @@ class Project:
         assert list((self.directory / "tmp").iterdir()) == []
         return result
 
-    def overlay(self, branch: str) -> dict[str, object]:
+    def overlay(self, branch: str) -> dict[str, Any]:
         text = git(self.gitlab.repository, "show", f"{branch}:{OVERLAY}/kustomization.yaml")
-        found: dict[str, object] = yaml.safe_load(text)
+        found: dict[str, Any] = yaml.safe_load(text)
         return found
 
     def merge(self) -> None:
@@ -95,8 +96,8 @@ def pair(release: str, twin: str) -> tuple[str, dict[str, str]]:
     }  # fmt: skip
 
 
-def found_in(overlay: dict[str, object]) -> tuple[object, object]:
-    (image,) = overlay["images"]  # type: ignore[misc]
+def found_in(overlay: dict[str, Any]) -> tuple[object, object]:
+    (image,) = overlay["images"]
     assert image["newName"] == IMAGE
     assert "newTag" not in image
     return image["digest"], overlay["commonAnnotations"]
