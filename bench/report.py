@@ -317,6 +317,24 @@ def bases_table(data: dict[str, Any]) -> str:
     return text + (f"\n{measured_on(section, times=False)}" if rows else "")
 
 
+def size_bars(data: dict[str, Any]) -> str:
+    """The sizes that README.md shows, as bars: each language's default base, and Debian slim."""
+    rows = data["sections"].get("images", {"rows": {}})["rows"]
+    shown = [
+        row
+        for row in ordered(rows)
+        if row["kind"] == "slim" or (row["kind"] == "release" and row["base"] == "distroless")
+    ]
+    if not shown:
+        return ""
+    names = ", ".join(f'"{title(row)}"' for row in shown)
+    sizes = ", ".join(mega(row["compressed"]) for row in shown)
+    return (
+        "```mermaid\nxychart-beta horizontal\n"
+        f'    x-axis [{names}]\n    y-axis "MB, compressed"\n    bar [{sizes}]\n```\n'
+    )
+
+
 def fill(text: str, content: str) -> str:
     """Put a table between the marks of a page that people write."""
     start, end = MARKS
@@ -337,3 +355,7 @@ def write(data: dict[str, Any], docs: Path) -> None:
     if choosing.exists():
         text = fill(choosing.read_text(encoding="utf-8"), bases_table(data))
         choosing.write_text(text, encoding="utf-8")
+    readme = docs.parent / "README.md"
+    if readme.exists() and MARKS[0] in readme.read_text(encoding="utf-8"):
+        text = fill(readme.read_text(encoding="utf-8"), size_bars(data))
+        readme.write_text(text, encoding="utf-8")

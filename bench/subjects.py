@@ -20,8 +20,9 @@ KINDS = ("slim", "toolchain", "alpine", "artifact")
 VERSION = "1.2.3"
 # What no image is made of; with a change there, a figure of an image is still right.
 NOT_BUILT = (
-    ".copier-answers.yml", ".editorconfig", ".git", ".gitattributes", ".gitignore",
-    ".gitlab-ci.yml", "CODEOWNERS", "Makefile", "README.md", "ci", "renovate.json", "specs",
+    ".copier-answers.yml", ".devcontainer", ".editorconfig", ".git", ".gitattributes", ".gitignore",
+    ".gitlab-ci.yml", ".pre-commit-config.yaml", "AGENTS.md", "CODEOWNERS", "Makefile", "README.md",
+    "catalog-info.yaml", "ci", "compose.yaml", "deploy", "mkdocs.yml", "renovate.json", "specs",
 )  # fmt: skip
 # Rust's base whose binary has glibc in it, as the one on an empty base has.
 STATIC = "distroless-static"

@@ -28,6 +28,10 @@ run: image ## Run the release image on port 8080, hardened as in production
 shell: debug-image ## Open a shell in the debug image
 	@$(TAGGED) && sh ci/engine.sh shell "$$SERVICE_IMAGE:$$tag-debug"
 
+.PHONY: debug-pod
+debug-pod: ## Print the kubectl line for a shell beside a pod: make debug-pod POD=… [RUN=1]
+	@sh ci/debug-pod.sh
+
 .PHONY: verify
 verify: ## Check the repository, and the images of this version that are built
 	@python3 -B ci/conformance repo; repository=$$?; \

@@ -144,10 +144,28 @@ render_release() {
 removed_edits() {
   git diff-index -z --name-only --diff-filter=D --no-renames --relative HEAD | tr '\0' '\n' >"$scratch/removed"
   [ -s "$scratch/removed" ] || return 0
-  render_release "$scratch/answers" || fail "cannot render $from to compare with"
+  old_release
   while read -r path; do
     git cat-file blob "HEAD:./$path" | cmp -s - "$scratch/old/$path" || echo "$path"
   done <"$scratch/removed"
+}
+
+# Makes the release in $scratch/old, unless that was done.
+old_release() {
+  [ -d "$scratch/old" ] || render_release "$scratch/answers" || fail "cannot render $from to compare with"
+}
+
+# Files of the team under the name of one that the release brings: nothing is there to merge
+# with, so theirs stay. Prints them. A file of the platform is not for the team to keep.
+keep_own() {
+  conflicts >"$scratch/conflicts"
+  while IFS= read -r path; do
+    git cat-file -e "HEAD:./$path" 2>/dev/null || continue
+    old_release </dev/null
+    [ ! -e "$scratch/old/$path" ] || continue
+    ! git ls-files -z -- '*platform.lock' | xargs -0 sed 's/^[0-9a-f]*  //' | grep -Fqx -e "$path" || continue
+    git checkout --quiet HEAD -- "$path" && echo "$path"
+  done <"$scratch/conflicts"
 }
 
 # Answers that are not what they were: a question or choice that is no more.
@@ -331,6 +349,7 @@ update() {
 
 report() {
   kept=$(bring_back_ignored)
+  own=$(keep_own)
   left=$(conflicts)
   removed=$(removed_edits)
   reset=$(reset_answers)
@@ -342,6 +361,10 @@ report() {
   if [ -n "$kept" ]; then
     echo "update: $to has files of its own for these; yours, which git ignores here, were kept:" >&2
     echo "$kept" | indent
+  fi
+  if [ -n "$own" ]; then
+    echo "update: $to brings files of these names, and yours were kept; for the release's delete yours, commit, and update again:" >&2
+    echo "$own" | indent
   fi
   if [ -n "$edited" ]; then
     echo "update: these platform files are not the platform's; bring them back with make restore:" >&2

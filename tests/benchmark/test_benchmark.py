@@ -281,6 +281,21 @@ def test_committed_pages_are_of_the_committed_figures(committed: dict[str, Any])
     choosing = (DOCS / "choosing-a-base.md").read_text()
     wanted = report.fill(choosing, report.bases_table(committed))
     agree(choosing, wanted, "docs/choosing-a-base.md")
+    readme = (ROOT / "README.md").read_text()
+    agree(readme, report.fill(readme, report.size_bars(committed)), "README.md")
+
+
+def test_the_bars_are_written_into_the_readme(committed: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    readme = tmp_path / "README.md"
+    readme.write_text("\n".join(["# a", *report.MARKS, "b\n"]))
+    report.write(committed, tmp_path / "docs")
+    size = committed["sections"]["images"]["rows"]["go/distroless"]["compressed"]
+    assert '"Go, distroless", "Go, Debian slim", ' in readme.read_text()
+    assert f"bar [{size / 1e6:.1f}, " in readme.read_text()
+    readme.write_text("# a page without the marks\n")
+    report.write(committed, tmp_path / "docs")
+    assert readme.read_text() == "# a page without the marks\n"
 
 
 def test_the_order_of_measuring_does_not_show(committed: dict[str, Any], tmp_path: Path) -> None:

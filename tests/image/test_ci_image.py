@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -104,6 +105,39 @@ def test_day_one_needs_no_network(built: Built, lab: Lab, service: Path) -> None
     assert git(service, "status", "--porcelain") == ""
     job(built, lab, service, "clean")
     assert git(service, "status", "--porcelain", "--ignored") == ""
+
+
+# What a team does in an editor, and no job does: ask for something that is not in the image.
+ASKS_THE_NETWORK = {
+    "go": "go mod download rsc.io/quote@v1.5.2",
+    "rust": "cargo info semver",
+    "java": "sh ./mvnw -q dependency:get -Dartifact=org.hamcrest:hamcrest-core:2.1",
+    "python": "echo six | uv pip compile --no-cache --quiet -",
+    "node": "npm view is-number version",
+}
+
+
+def test_the_devcontainer_has_a_network(built: Built, lab: Lab, service: Path) -> None:
+    """The same image as the jobs', but for the variables of devcontainer.json."""
+    container = json.loads((service / ".devcontainer/devcontainer.json").read_text())
+    # ${localEnv:NAME:default}, where the machine does not set NAME.
+    online = {
+        name: re.sub(r"\$\{localEnv:\w+:(.*)\}", r"\1", value)
+        for name, value in container["containerEnv"].items()
+    }
+
+    def ask(env: dict[str, str]) -> None:
+        variables = [f"--env={name}={value}" for name, value in env.items()]
+        command = [
+            lab.engine, "run", "--rm", "--pull=never", "--entrypoint=", *variables,
+            f"--volume={service}:/workspaces/payments", "--workdir=/workspaces/payments",
+            built.image.ref, "sh", "-c", ASKS_THE_NETWORK[built.language],
+        ]  # fmt: skip
+        run(command, what="asking for a dependency", env=lab.env)
+
+    ask(online)
+    with pytest.raises(LabError, match="asking for a dependency failed"):
+        ask({})
 
 
 @pytest.mark.parametrize("built", ["go"], indirect=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -88,4 +89,25 @@ def test_the_pipelines_digest_is_what_is_deployed(render: Render, tmp_path: Path
     )  # fmt: skip
     rendered = kustomize(service)
     assert f"image: {reference}\n" in rendered
+    assert conformance(service, rendered).returncode == 0
+
+
+def test_the_twins_digest_reaches_the_pod(render: Render, tmp_path: Path) -> None:
+    """The line that `promote` prints, with kustomize itself; make debug-pod reads the pod."""
+    service = Path(shutil.copytree(render(), tmp_path / "service", symlinks=True))
+    repository = "registry.example.com/platform/payments"
+    release, twin = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
+    script = (service / "ci/pipeline/promote.sh").read_text(encoding="utf-8")
+    (line,) = re.findall(r"echo \"  (kustomize edit set image .*)\"$", script, re.MULTILINE)
+    environment = {
+        "PATH": f"{install.kustomize().parent}:/usr/bin:/bin", "IMAGE_REPOSITORY": repository,
+        "release": release, "debug": twin,
+    }  # fmt: skip
+    command = ["sh", "-euc", f'eval "{line}"']
+    subprocess.run(command, cwd=service / OVERLAY, env=environment, check=True)
+    rendered = kustomize(service)
+    assert f"image: {repository}@{release}\n" in rendered
+    (deployment,) = (d for d in yaml.safe_load_all(rendered) if d["kind"] == "Deployment")
+    annotations = deployment["spec"]["template"]["metadata"]["annotations"]
+    assert annotations == {"debug-image": f"{repository}@{twin}", "debug-image-of": release}
     assert conformance(service, rendered).returncode == 0

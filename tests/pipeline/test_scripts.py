@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -171,6 +172,31 @@ def test_a_release_gets_both_pairs(promotion: Promotion) -> None:
     done = promotion.run()
     assert done.returncode == 0, done.stderr
     assert promotion.job.tags() == {**promotion.pair("1.4.2-b7"), **promotion.pair("1.4.2")}
+
+
+def test_a_release_is_noted_for_the_overlay(promotion: Promotion) -> None:
+    """Both digests, on a line for a person and in a file for the job hand-off."""
+    done = promotion.run()
+    assert done.returncode == 0, done.stderr
+    assert promotion.job.noted("promote") == {
+        "SERVICE_VERSION": "1.4.2-b7",
+        "RELEASE_DIGEST": promotion.release,
+        "DEBUG_DIGEST": promotion.debug,
+    }
+    name = done.stdout.partition("kustomize edit set image ")[2].partition("=")[0]
+    assert re.search(
+        rf"kustomize edit set image {name}=\S+/{name}@{promotion.release} && "
+        rf"kustomize edit set annotation debug-image:\S+@{promotion.debug} "
+        rf"debug-image-of:{promotion.release}\n",
+        done.stdout,
+    ), done.stdout
+
+
+def test_an_older_build_is_not_noted(promotion: Promotion) -> None:
+    promotion.run()
+    promotion.job.tag(**{"1.4.2-b10": DIGEST["b"], "1.4.2-b10-debug": DIGEST["c"]})
+    assert promotion.run().returncode == 0
+    assert not (promotion.job.directory / ".pipeline/promote.env").exists()
 
 
 def test_a_rerun_changes_nothing(promotion: Promotion) -> None:

@@ -16,7 +16,8 @@ from rendering import COMBINATIONS, ROOT, Render, commit_all, git
 from toolchains import run, tail
 
 VERBS = {
-    "help", "fetch", "lint", "test", "build", "run", "image", "debug-image", "shell", "verify",
+    "help", "fetch", "lint", "test", "build", "run", "image", "debug-image", "debug-pod", "shell",
+    "verify",
     "update", "update-check", "restore", "openapi", "clean",
 }  # fmt: skip
 PIPELINE_VERBS = {"gitlab": {"ci"}, "none": set()}

@@ -44,7 +44,9 @@ state.write_text(json.dumps(requests))
 class GitLab:
     """One project, reached with one token."""
 
-    def __init__(self, directory: Path, service: Path, token: str) -> None:
+    def __init__(
+        self, directory: Path, service: Path, token: str, user: str = "template-update"
+    ) -> None:
         self.repository = directory / "acme" / "payments.git"
         git(service, "clone", "--quiet", "--bare", ".", str(self.repository))
         git(self.repository, "config", "receive.advertisePushOptions", "true")
@@ -53,7 +55,7 @@ class GitLab:
         (self.repository / "hooks" / "post-receive").write_text(HOOK)
         (self.repository / "hooks" / "post-receive").chmod(0o755)
         (self.repository / "merge-requests.json").write_text("[]")
-        authorization = b"Basic " + base64.b64encode(b"template-update:" + token.encode())
+        authorization = b"Basic " + base64.b64encode(f"{user}:{token}".encode())
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler(directory, authorization))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever)

@@ -261,3 +261,73 @@ def test_an_answer_that_was_reset_is_reported(history: History, tmp_path: Path) 
     assert result.returncode in (0, 1)
     assert "does not know these answers" in result.stderr, result.stderr
     assert "  owner: acme/checkout\n" in result.stderr
+
+
+def test_the_teams_own_file_stays(service: Path, history: History, tmp_path: Path) -> None:
+    """Of the name of one that the release brings: nothing is there to merge it with."""
+    own = {"docs/NOTES.md": "# Ours\n", "our notes.md": "Ours, too\n"}
+    follow_a_later_release(
+        service, history, tmp_path / "template", AFTER,
+        *(write(f"template/{path}", "# The template's\n\nAnother text.\n") for path in own),
+        write("template/docs/free.md", "Free.\n"),
+    )  # fmt: skip
+    for path, text in own.items():
+        write(path, text)(service)
+    commit_all(service, "Notes")
+    result = update(service)
+    assert result.returncode == 0, result.stderr
+    assert f"{LATER} brings files of these names, and yours were kept" in result.stderr
+    for path, text in own.items():
+        assert f"  {path}\n" in result.stderr
+        assert (service / path).read_text() == text
+    assert (service / "docs/free.md").exists()
+    assert git(service, "ls-files", "--unmerged") == ""
+    # It is settled: the next update has nothing to say about them.
+    commit_all(service, "Update")
+    again = update(service, DATA="description=Another")
+    assert again.returncode == 0, again.stderr
+    assert "yours were kept" not in again.stderr
+
+
+def test_a_file_that_both_knew_is_a_conflict_still(service: Path) -> None:
+    (service / "CODEOWNERS").write_text("/image/ @someone-else\n")
+    write("deploy/base/deployment.yaml", "kind: Deployment\nspec: {}\n")(service)
+    commit_all(service, "Edit")
+    result = update(service)
+    assert result.returncode == 1
+    assert "yours were kept" not in result.stderr
+    assert "CODEOWNERS" in git(service, "ls-files", "--unmerged")
+
+
+def test_a_teams_manifests_stay_when_the_answer_brings_some(
+    history: History, tmp_path: Path
+) -> None:
+    own = "deploy/base/deployment.yaml"
+    service = history.service(
+        tmp_path / "service", AFTER, write(own, "# Ours\nkind: Deployment\n"), kubernetes="false"
+    )
+    result = update(service, DATA="kubernetes=true")
+    assert result.returncode == 0, result.stderr
+    assert (
+        f"yours were kept; for the release's delete yours, commit, and update again:\n  {own}\n"
+        in (result.stderr)
+    )
+    assert (service / own).read_text() == "# Ours\nkind: Deployment\n"
+    assert (service / "deploy/base/service.yaml").exists()
+
+
+def test_a_platform_file_is_not_the_teams_to_keep(
+    service: Path, history: History, tmp_path: Path
+) -> None:
+    path = "ci/conformance/later.py"
+    follow_a_later_release(
+        service, history, tmp_path / "template", AFTER,
+        write(f"template/{path}", '"""The platform\'s."""\n'),
+        append("template/ci/platform.lock", f"{'0' * 64}  {path}\n"),
+    )  # fmt: skip
+    write(path, '"""Ours."""\n')(service)
+    commit_all(service, "Ours")
+    result = update(service)
+    assert result.returncode == 1
+    assert "yours were kept" not in result.stderr
+    assert f"resolve each one:\n  {path}\n" in result.stderr

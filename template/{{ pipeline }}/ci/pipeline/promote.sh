@@ -4,6 +4,7 @@
 . ci/pipeline/common.sh
 
 may_publish
+rm -f "$work/promote.env"
 find_version
 noted publish RELEASE_DIGEST
 noted verify-debug DEBUG_SHA256
@@ -77,3 +78,8 @@ if [ "$newest" -gt "$BUILD" ]; then
   exit
 fi
 move "$SERVICE_VERSION"
+
+# What the job hand-off puts into an overlay, and how a person does.
+printf '%s\n' "SERVICE_VERSION=$SERVICE_VERSION-b$BUILD" "RELEASE_DIGEST=$release" "DEBUG_DIGEST=$debug" >"$work/promote.env"
+echo "deploy it, in the directory of an overlay, also to go back to it later:"
+echo "  kustomize edit set image ${IMAGE_REPOSITORY##*/}=$IMAGE_REPOSITORY@$release && kustomize edit set annotation debug-image:$IMAGE_REPOSITORY@$debug debug-image-of:$release"
