@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import itertools
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -16,7 +13,6 @@ import pytest
 import yaml
 
 from lab import Missing, install
-from lab.system import cache_dir, lock, run
 from rendering import COMBINATIONS, ROOT, Render
 
 HERE = Path(__file__).with_name("mermaid")
@@ -29,23 +25,9 @@ def graphs(page: Path) -> list[str]:
     return BLOCK.findall(page.read_text(encoding="utf-8"))
 
 
-@functools.cache
 def mermaid() -> Path:
-    """Mermaid and what it takes for a browser, installed as package-lock.json says, once."""
-    sum_ = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
-    target = cache_dir() / "tools" / f"mermaid-{sum_[:12]}"
-    with lock(target.with_suffix(".lock")):
-        if not target.is_dir():
-            work = target.with_suffix(".work")
-            shutil.rmtree(work, ignore_errors=True)
-            work.mkdir(parents=True)
-            for name in ("package.json", "package-lock.json"):
-                shutil.copy(HERE / name, work)
-            path = f"{install.node_bin()}:{os.environ['PATH']}"
-            command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-            run(command, what="npm ci", cwd=work, env={"PATH": path})
-            work.rename(target)
-    return target
+    """Where Mermaid and what it takes for a browser are, as package-lock.json says."""
+    return install.npm_packages("mermaid", HERE).parent
 
 
 def faults(named: dict[str, str]) -> dict[str, str]:
