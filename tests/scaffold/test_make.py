@@ -19,7 +19,7 @@ VERBS = {
     "help", "fetch", "lint", "test", "build", "run", "image", "debug-image", "shell", "verify",
     "update", "update-check", "restore", "openapi", "clean",
 }  # fmt: skip
-PIPELINE_VERBS = {"gitlab": {"ci"}, "none": set()}
+PIPELINE_VERBS: dict[str, set[str]] = {"gitlab": {"ci"}, "github": set(), "none": set()}
 DEFAULT_CI = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))["ci"]["default"]
 
 
