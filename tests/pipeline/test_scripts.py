@@ -45,6 +45,7 @@ RESOLVED = {
     "BASE_DIGEST": DIGEST["b"],
     "CI_IMAGE_TAG": f"{REPOSITORY}/ci:{'e' * 40}",
     "CI_IMAGE_DIGEST": "",
+    "CI_IMAGE_TO": "registry",
 }
 # A registry in a directory: tags/<tag> and manifests/<digest>. BROKEN makes a tag unmovable,
 # CORRUPT keeps something else than was pushed.
