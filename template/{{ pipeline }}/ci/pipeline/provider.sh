@@ -41,8 +41,8 @@ if [ "$provider" = github ]; then
   # A run has no number that a rerun changes. What a service had reached with another
   # provider, or before its workflow was renamed, is the offset.
   pipeline_number=''
-  case ${GITHUB_RUN_NUMBER:-}/${BUILD_NUMBER_OFFSET:-0} in
-    /* | *[!0-9/]*) ;;
+  case ${GITHUB_RUN_NUMBER:-none}${BUILD_NUMBER_OFFSET:-0} in
+    *[!0-9]*) ;;
     *) pipeline_number=$(awk -v run="$GITHUB_RUN_NUMBER" -v offset="${BUILD_NUMBER_OFFSET:-0}" \
       'BEGIN { printf "%.0f", run + offset }') ;;
   esac
