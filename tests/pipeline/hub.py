@@ -10,6 +10,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -238,17 +239,26 @@ class Hub:
         self.logs += log
         return Run(code, log, self.scratch / "artifacts" / str(self.number))
 
-    def kill(self, script: str) -> None:
-        """Kill the container of this service that runs a script now."""
+    def kill(self, script: str) -> bool:
+        """Kill the container of this service that runs a script, once there is one."""
+        for _ in range(300):
+            if self._kill(script):
+                return True
+            time.sleep(0.1)
+        return False
+
+    def _kill(self, script: str) -> bool:
         env = self.world.env
         for container in run(["podman", "ps", "-q", "--no-trunc"], what="ps", env=env).split():
             with contextlib.suppress(LabError):  # somebody else's, which has ended
                 text = run(["podman", "inspect", container], what="inspect", env=env)
                 [found] = json.loads(text)
                 mine = f"IMAGE_REPOSITORY={self.world.address}/{self.repository}"
-                command = found["Config"]["Cmd"] or []
-                if mine in found["Config"]["Env"] and script in " ".join(command):
+                words = [*(found["Config"]["Cmd"] or []), *found["Args"]]
+                if mine in found["Config"]["Env"] and set(script.split()) <= set(words):
                     run(["podman", "kill", container], what="kill", env=env)
+                    return True
+        return False
 
     def tags(self) -> dict[str, str]:
         return self.world.tags(self.repository)
