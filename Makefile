@@ -13,7 +13,7 @@ PYTEST := $(VENV)/bin/python -m pytest
 LAB_JOBS ?= $(shell expr $(JOBS) + $(JOBS) / 2)
 PYTEST_LAB = $(PYTEST) --numprocesses $(LAB_JOBS) --dist loadfile
 FAST_TIER := $(patsubst %,tests/%,scaffold conformance contract update benchmark) \
-	$(patsubst %,tests/pipeline/test_%.py,schema scripts)
+	$(patsubst %,tests/pipeline/test_%.py,schema scripts workflows)
 IMAGE_TIER := tests/image
 PIPELINE_TIER := $(filter-out $(FAST_TIER),$(wildcard tests/pipeline/test_*.py))
 export PATH := $(abspath $(VENV))/bin:$(PATH)

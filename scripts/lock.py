@@ -44,10 +44,12 @@ def lock_texts(root: Path) -> dict[Path, str]:
     for name, folders in ownership["platform"].items():
         # template/{{ gitlab }}/ci/gitlab/… lands at ci/gitlab/…
         tree = template / f"{{{{ {name} }}}}"
+        files = [path for path in folders if not path.endswith("/")]
         for folder in folders if name != "all" else []:
             lock = f"{folder.strip('/')}/{Path(LOCK).name}"
-            if (tree / lock).parent.is_dir():
-                locks[tree / lock] = lock_text(tree, [folder], lock)
+            if folder not in files and (tree / lock).parent.is_dir():
+                # What has to lie elsewhere, as workflows of GitHub's do, is in the folder's lock.
+                locks[tree / lock] = lock_text(tree, [folder, *files], lock)
     return locks
 
 

@@ -22,7 +22,7 @@ from lab.runtime import Container, Port
 from rendering import COMBINATIONS, ROOT, Render
 
 # The combinations whose images are built: the pipeline is no part of an image.
-IMAGES = [name for name, answers in COMBINATIONS.items() if answers.get("ci") != "none"]
+IMAGES = [name for name, answers in COMBINATIONS.items() if "ci" not in answers]
 # The first combination of each language, which has its default base.
 LANGUAGES = {answers["language"]: answers for answers in reversed(COMBINATIONS.values())}
 # What a team adds, in this order; with the answer `tracing` a call of another service, too.

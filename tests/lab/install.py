@@ -19,6 +19,8 @@ from pathlib import Path
 
 from .system import LabError, Missing, cache_dir, lock, run, say
 
+ACT = "v0.2.89"
+ACTIONLINT = "v1.7.12"
 BUILDKIT = "v0.34.2"
 CRANE = "v0.22.1"
 KUSTOMIZE = "v5.8.1"
@@ -201,6 +203,17 @@ def crane() -> Path:
     """The program crane."""
     module = "github.com/google/go-containerregistry"
     return go_tool("crane", module, ["cmd/crane"], CRANE) / "crane"
+
+
+def act() -> Path:
+    """The program act, which runs GitHub's workflows on this machine."""
+    return go_tool("act", "github.com/nektos/act", [""], ACT) / "act"
+
+
+def actionlint() -> Path:
+    """The program actionlint, which reads GitHub's workflows as GitHub does."""
+    module = "github.com/rhysd/actionlint"
+    return go_tool("actionlint", module, ["cmd/actionlint"], ACTIONLINT) / "actionlint"
 
 
 def kustomize() -> Path:

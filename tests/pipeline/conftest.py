@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import struct
 from collections.abc import Generator, Iterator
 
 import pytest
-from world import CI_BASE, Project, World, world
+from hub import Hub, on_github
+from quick import quick
+from world import Project, World, world
 
 from lab import Lab, Missing
-from rendering import ROOT, Render
+from rendering import Render
 
 CI = os.environ.get("CI") == "true"
-
-
-def program() -> bytes:
-    """The smallest static program: it exits with 0."""
-    code = b"\x31\xff\xb8\x3c\x00\x00\x00\x0f\x05"  # xor edi, edi; mov eax, 60; syscall
-    start = 0x400000 + 64 + 56
-    header = b"\x7fELF\x02\x01\x01" + bytes(9)
-    header += struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, start, 64, 0, 0, 64, 56, 1, 0, 0, 0)
-    size = 64 + 56 + len(code)
-    return header + struct.pack("<IIQQQQQQ", 1, 5, 0, 0x400000, 0x400000, size, size, 4096) + code
 
 
 @pytest.fixture(scope="session")
@@ -44,12 +35,7 @@ def project(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Project:
-    """A service whose team compiles and checks nothing, so that a pipeline is quick.
-
-    The platform's files are the template's; the image is the template's but for
-    its builder stage, which copies a program instead of compiling one. Each module
-    has a service and a place in the registry of its own.
-    """
+    """A quick service on GitLab; each module has one, and a place in the registry of its own."""
     directory = tmp_path_factory.mktemp("service") / "payments"
     group = str(request.module.__name__).replace("_", "-")
     shutil.copytree(
@@ -58,26 +44,7 @@ def project(
         symlinks=True,
     )
     made = Project(place, directory, f"{group}/payments")
-    dockerfile = directory / "image" / "Dockerfile"
-    text = dockerfile.read_text()
-    before, _, rest = text.partition("FROM ${BUILDER_IMAGE} AS builder\n")
-    release = rest[rest.index("FROM ${RELEASE_IMAGE}") :]
-    dockerfile.write_text(
-        f"{before}FROM ${{BUILDER_IMAGE}} AS builder\nWORKDIR /src\nCOPY cmd cmd\n"
-        "RUN mkdir /out && cp cmd/payments/program /out/payments && chmod 755 /out/payments\n\n"
-        f"{release}"
-    )
-    (directory / "cmd" / "payments" / "program").write_bytes(program())
-    (directory / "ci" / "image" / "Dockerfile").write_text(
-        f"FROM {CI_BASE}\nCOPY go.mod go.sum ./\nENV LANG=C.UTF-8\n"
-    )
-    (directory / "Makefile").write_text(
-        ".PHONY: lint test verify\n"
-        "lint:\n\t! grep -rn LINT cmd\n"
-        "test:\n\t! grep -rn BROKEN cmd\n"
-        "verify:\n\tpython3 ci/conformance repo\n\n"
-        f"{(ROOT / 'partials' / 'gitlab.mk').read_text()}"
-    )
+    quick(directory)
     with (directory / ".gitlab-ci.yml").open("a") as file:
         for job, image in place.tools.items():
             file.write(f"\n{job}:\n  image:\n    name: {image}\n")
@@ -85,6 +52,20 @@ def project(
     made.git("remote", "add", "origin", "https://gitlab.example.com/platform/payments.git")
     made.commit("Scaffold payments")
     return made
+
+
+@pytest.fixture(scope="module")
+def hub(
+    place: World,
+    render: Render,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Hub:
+    """A quick service on GitHub; each module has one, and a place in the registry of its own."""
+    group = str(request.module.__name__).replace("_", "-")
+    rendered = render(language="go", ci="github", registry=f"{place.address}/{group}")
+    directory = tmp_path_factory.mktemp("service") / "payments"
+    return on_github(place, rendered, directory, group, tmp_path_factory.mktemp("hub"))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -54,11 +54,12 @@ class Builder:
             build += ["--build-arg=DEBUG_FROM=release"]
         steps = [[*build, str(request / "context")]]
         digest = f"--digestfile={request / 'digest'}"
-        if "destination" in one:
+        if "destination" in one and "no-push" not in one:
             steps.append(["buildah", "push", digest, name, f"docker://{one['destination']}"])
         if "tar-path" in one:
             archive = f"docker-archive:{request / 'image.tar'}"
-            steps.append(["buildah", "push", digest, name, archive])
+            named = f"{archive}:{one['destination']}" if "destination" in one else archive
+            steps.append(["buildah", "push", digest, name, named])
         for step in steps:
             done = subprocess.run(
                 step, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False

@@ -105,7 +105,9 @@ def test_each_tool_is_pinned_once_by_version_and_digest() -> None:
             for path in (ROOT / "template").rglob("*")
             if path.is_file() and name.partition("@")[2].encode() in path.read_bytes()
         ]
-        assert places == [FILES / "pipeline.yml"]
+        # GitHub's jobs start their containers in a script, which has the same pins.
+        other = ROOT / "template" / "{{ github }}" / "ci" / "github" / "run.sh"
+        assert sorted(places) == sorted([FILES / "pipeline.yml", other])
 
 
 def test_renovate_finds_the_pins() -> None:
@@ -114,7 +116,7 @@ def test_renovate_finds_the_pins() -> None:
     done = schema(config, of="renovate")
     assert done.returncode == 0, done.stdout
     settings = json.loads(config.read_text(encoding="utf-8"))
-    assert settings["enabledManagers"] == ["gitlabci"]
+    assert "gitlabci" in settings["enabledManagers"]
     [pattern] = settings["gitlabci"]["managerFilePatterns"]
     path = (FILES / "pipeline.yml").relative_to(ROOT).as_posix()
     assert re.search(pattern.strip("/"), path)

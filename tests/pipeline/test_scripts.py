@@ -46,6 +46,7 @@ RESOLVED = {
     "BASE_DIGEST": DIGEST["b"],
     "CI_IMAGE_TAG": f"{REPOSITORY}/ci:{'e' * 40}",
     "CI_IMAGE_DIGEST": "",
+    "CI_IMAGE_TO": "registry",
 }
 # A registry in a directory: tags/<tag> and manifests/<digest>. BROKEN makes a tag unmovable,
 # CORRUPT keeps something else than was pushed.
@@ -942,3 +943,104 @@ def test_make_ci_says_what_is_missing(laptop: Job, env: dict[str, str], message:
     done = laptop.run("sh", "ci/pipeline/local.sh", **env)
     assert done.returncode != 0
     assert message in done.stderr
+
+
+# GitHub
+
+
+HUB = {
+    "GITHUB_ACTIONS": "true",
+    "GITHUB_ACTOR": "ada",
+    "GITHUB_EVENT_NAME": "push",
+    "GITHUB_REF_NAME": "main",
+    "GITHUB_REF_TYPE": "branch",
+    "GITHUB_REPOSITORY": "Acme/payments",
+    "GITHUB_RUN_NUMBER": "7",
+    "GITHUB_SERVER_URL": "https://github.com",
+    "GITHUB_SHA": REVISION,
+}
+HUB_TAG = {"GITHUB_REF_NAME": "v1.4.2", "GITHUB_REF_TYPE": "tag"}
+HUB_REQUEST = {
+    "GITHUB_EVENT_NAME": "pull_request",
+    "GITHUB_REF_NAME": "12/merge",
+    "GITHUB_HEAD_REF": "Fix/A_thing-",
+    "PULL_REQUEST_REPOSITORY": "Acme/payments",
+}
+HUB_FORK = {**HUB_REQUEST, "PULL_REQUEST_REPOSITORY": "somebody/payments"}
+
+
+def provider(**env: str) -> dict[str, str]:
+    """What provider.sh makes of what GitHub says."""
+    names = (
+        "trigger", "fork", "git_tag", "git_branch", "branch_name", "short_revision",
+        "pipeline_number", "project_url", "project_image",
+    )  # fmt: skip
+    script = ". ./provider.sh\n" + "".join(f'echo "{name}=${name}"\n' for name in names)
+    done = subprocess.run(
+        ["sh", "-euc", script], cwd=SCRIPTS, env={"PATH": os.environ["PATH"], **HUB, **env},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return dict(line.split("=", 1) for line in done.stdout.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("env", "trigger", "fork"),
+    [
+        ({}, "branch", ""),
+        ({"GITHUB_EVENT_NAME": "workflow_dispatch"}, "branch", ""),
+        (HUB_TAG, "tag", ""),
+        ({"GITHUB_EVENT_NAME": "schedule"}, "schedule", ""),
+        ({"GITHUB_EVENT_NAME": "schedule", **HUB_TAG}, "schedule", ""),
+        (HUB_REQUEST, "request", ""),
+        (HUB_FORK, "request", "true"),
+        ({**HUB_REQUEST, "GITHUB_ACTOR": "dependabot[bot]"}, "request", "true"),
+        ({**HUB_FORK, "GITHUB_EVENT_NAME": "pull_request_target"}, "request", "true"),
+        ({"GITHUB_EVENT_NAME": "merge_group"}, "request", ""),
+    ],
+)
+def test_what_started_a_run_on_github(env: dict[str, str], trigger: str, fork: str) -> None:
+    found = provider(**env)
+    assert (found["trigger"], found["fork"]) == (trigger, fork)
+    assert found["project_url"] == "https://github.com/Acme/payments"
+    assert found["project_image"] == "ghcr.io/acme/payments"
+    assert found["short_revision"] == REVISION[:8]
+
+
+def test_names_on_github() -> None:
+    assert provider()["git_branch"] == "main"
+    assert provider()["git_tag"] == ""
+    assert provider(**HUB_TAG)["git_tag"] == "v1.4.2"
+    assert provider(**HUB_REQUEST)["branch_name"] == "fix-a-thing"
+    assert provider(**HUB_REQUEST, GITHUB_ACTOR="x")["git_branch"] == ""
+    long = provider(GITHUB_REF_NAME="x" * 62 + "/y")["branch_name"]
+    assert long == "x" * 62
+
+
+@pytest.mark.parametrize(
+    ("run", "offset", "number"),
+    [
+        ("7", "", "7"), ("7", "0", "7"), ("7", "1234", "1241"), ("7", "01234", "1241"),
+        ("8", "9007199254740", "9007199254748"), ("7", "many", ""), ("7", "1/2", ""), ("", "3", ""),
+    ],
+)  # fmt: skip
+def test_builds_go_on_from_the_offset(run: str, offset: str, number: str) -> None:
+    found = provider(GITHUB_RUN_NUMBER=run, BUILD_NUMBER_OFFSET=offset)
+    assert found["pipeline_number"] == number
+
+
+@pytest.mark.parametrize(
+    ("env", "to"),
+    [
+        ({**HUB_FORK, "DENIED": "UNAUTHORIZED: authentication required"}, "file"),
+        (HUB_FORK, "file"),
+        (HUB_REQUEST, "file"),  # without credentials, as Dependabot's
+        ({**HUB_REQUEST, "REGISTRY_USER": "u", "REGISTRY_PASSWORD": "p"}, "registry"),
+        ({}, "registry"),
+    ],
+)
+def test_a_ci_image_that_may_not_be_pushed_is_a_file(
+    source: Job, env: dict[str, str], to: str
+) -> None:
+    values = resolved(source, **{**HUB, **env})
+    assert values["CI_IMAGE_TO"] == to
+    assert values["CI_IMAGE_TAG"].startswith(f"{REPOSITORY}/ci:")

@@ -422,8 +422,8 @@ class Project:
 
 
 @contextlib.contextmanager
-def world(lab: Lab, directory: Path) -> Iterator[World]:
-    with lab.empty_registry(auth=(USER, PASSWORD)) as registry:
+def world(lab: Lab, directory: Path, *, password: bool = True) -> Iterator[World]:
+    with lab.empty_registry(auth=(USER, PASSWORD) if password else None) as registry:
         made = World(lab, registry, directory)
         try:
             yield made

@@ -116,6 +116,9 @@ MEANINGS: dict[str, Callable[[str], dict[str, Any]]] = {
     },
     "CODEOWNERS": lambda text: {"owner": text.removeprefix("* @").removesuffix("\n")},
     ".gitlab-ci.yml": lambda text: {"image": yaml.safe_load(text)["variables"]["IMAGE_REPOSITORY"]},
+    ".github/workflows/ci.yml": lambda text: {
+        "image": yaml.safe_load(text)["jobs"]["promote"]["with"]["image-repository"]
+    },
     "pyproject.toml": lambda text: {
         "description": toml("project", "description")(text),
         "service_name": next(iter(toml("project", "scripts")(text))),

@@ -29,6 +29,7 @@ def test_lock_is_current() -> None:
     [
         "template/ci/engine.sh",
         "template/{{ gitlab }}/ci/gitlab/pipeline.yml",
+        "template/{{ github }}/.github/workflows/pipeline.yml",
         "template/{{ pipeline }}/ci/pipeline/build.sh",
     ],
 )
@@ -81,10 +82,11 @@ def test_the_lock_of_a_language_is_in_its_folder(language: str, tmp_path: Path) 
     assert line.split("  ") == [hashlib.sha256(b"text\n").hexdigest(), f"{folder[1:]}drain"]
 
 
-def test_every_platform_file_is_in_one_lock(render: Render) -> None:
-    service = render()
+@pytest.mark.parametrize("ci", ["gitlab", "github"])
+def test_every_platform_file_is_in_one_lock(ci: str, render: Render) -> None:
+    service = render(ci=ci)
     locks = {path.as_posix() for path in rendered_files(service) if path.name == "platform.lock"}
-    assert locks >= set(LOCKS)
+    assert locks >= {lock.replace("gitlab", ci) for lock in LOCKS}
     named = [
         line.split("  ", 1)[1]
         for lock in locks

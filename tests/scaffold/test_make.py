@@ -20,7 +20,7 @@ VERBS = {
     "verify",
     "update", "update-check", "restore", "openapi", "clean",
 }  # fmt: skip
-PIPELINE_VERBS = {"gitlab": {"ci"}, "none": set()}
+PIPELINE_VERBS: dict[str, set[str]] = {"gitlab": {"ci"}, "github": set(), "none": set()}
 DEFAULT_CI = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))["ci"]["default"]
 
 

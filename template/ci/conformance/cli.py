@@ -134,7 +134,8 @@ def _today(options: argparse.Namespace) -> datetime.date:
 
 
 def _add_format(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--format", choices=report.FORMATS, default="text", help="gitlab: a code-quality report")
+    what = "gitlab: a code-quality report; github: annotations"
+    parser.add_argument("--format", choices=report.FORMATS, default="text", help=what)
 
 
 def _size(text: str) -> int:

@@ -15,7 +15,7 @@ from .registry import CHECKS
 
 LOCK = "ci/platform.lock"
 # Folders that not every service has, each with a lock of its own: those of a pipeline,
-_PIPELINE_FOLDERS = {"gitlab": ("ci/pipeline", "ci/gitlab")}
+_PIPELINE_FOLDERS = {"gitlab": ("ci/pipeline", "ci/gitlab"), "github": ("ci/pipeline", "ci/github")}
 _ANY_PIPELINE = tuple(dict.fromkeys(folder for folders in _PIPELINE_FOLDERS.values() for folder in folders))
 # and that of a language, where the code in it is the platform's.
 _LANGUAGE_FOLDERS = {
@@ -29,6 +29,7 @@ _LANGUAGE_FOLDERS = {
 # What a pipeline needs besides, and an ignore rule such as `*.lock` or `ci/` may hide.
 _NEEDED = (
     ".copier-answers.yml",
+    ".github/workflows/ci.yml",
     ".gitlab-ci.yml",
     "Dockerfile",
     "Makefile",

@@ -29,9 +29,9 @@ _GLOBAL = frozenset(
 _NOT_SEARCHED = frozenset({".git", "node_modules", ".venv"})
 _SCRIPTS = ("before_script", "script", "after_script")
 _KANIKO = re.compile(r"(?:[\w.:-]+/)*osscontainertools/kaniko:v\d+\.\d+\.\d+(-[\w.]+)?@sha256:[0-9a-f]{64}")
-_IMAGE_LIKE = re.compile(r"[\w.-]+(?::\d+)?(?:/[\w.-]+)+(?::[\w.-]+)?(?:@sha256:[0-9a-f]+)?")
+IMAGE_LIKE = re.compile(r"[\w.-]+(?::\d+)?(?:/[\w.-]+)+(?::[\w.-]+)?(?:@sha256:[0-9a-f]+)?")
 _SCHEDULE = re.compile(r"\$\{?CI_PIPELINE_SOURCE\}?\s*==\s*[\"']schedule[\"']")
-_DEBUG_TAG = re.compile(r"[\w}\")]-debug\b")
+DEBUG_TAG = re.compile(r"[\w}\")]-debug\b")
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Pipeline:
             yield MAIN
         else:
             self.unreadable.append(self._finding("PIP-001", MAIN, None, "the file is missing"))
-        for path in (*_files_below(self.root, FOLDER), *_files_below(self.root, SCRIPTS)):
+        for path in (*files_below(self.root, FOLDER), *files_below(self.root, SCRIPTS)):
             if path.endswith((".yml", ".yaml")):
                 yield path
             elif path.endswith(".sh"):
@@ -148,31 +148,11 @@ class Pipeline:
                     todo += sorted(found)
 
     def _load(self, path: str) -> None:
-        import yaml
-
         self.loaded.add(path)
-        twice: list[tuple[int, str]] = []
-        try:
-            documents = list(yaml.load_all(read_text(os.path.join(self.root, path)), Loader=_loader(twice)))
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            reason = getattr(error, "problem", None) or "it is not YAML"
-            self.unreadable.append(
-                self._finding("PIP-001", path, mark.line + 1 if mark else 1, f"not valid YAML: {reason}")
-            )
-            return
-        except OSError as error:
-            self.unreadable.append(self._finding("PIP-001", path, None, f"cannot be read: {error.strerror}"))
-            return
-        except (ValueError, RecursionError):
-            self.unreadable.append(self._finding("PIP-001", path, 1, "not valid YAML"))
-            return
-        for line, name in dict.fromkeys(twice):
-            message = f"the key {name} stands twice in one mapping; GitLab takes the last"
-            self.unreadable.append(self._finding("PIP-001", path, line, message))
-        self.files[path] = [document for document in documents if isinstance(document, _Mapping)]
-        if not self.files[path]:
-            self.unreadable.append(self._finding("PIP-001", path, 1, "the file holds no mapping"))
+        documents, faults = load(self.root, path, "GitLab takes the last")
+        self.unreadable += faults
+        if documents is not None:
+            self.files[path] = documents
 
     @staticmethod
     def _finding(check: str, path: str, line: int | None, message: str, fix: str | None = None) -> Finding:
@@ -231,7 +211,7 @@ class Pipeline:
             for command in shell.commands(text.value):
                 if "--privileged" in command.words:
                     yield self._finding("PIP-002", text.path, text.line, f"{command.name} --privileged")
-                elif command.name in ("docker", "docker-compose") and _needs_daemon(command):
+                elif command.name in ("docker", "docker-compose") and needs_daemon(command):
                     what = " ".join(word for word in command.words[:4] if "=" not in word)[:60]
                     yield self._finding("PIP-002", text.path, text.line, f"a Docker daemon ({what})")
                 elif command.name == "dockerd":
@@ -262,15 +242,11 @@ class Pipeline:
         found = False
         for text in self._values():
             if isinstance(text.value, str) and "kaniko" in text.value and not any(key in text.keys for key in _SCRIPTS):
-                if not _IMAGE_LIKE.fullmatch(text.value):
+                if not IMAGE_LIKE.fullmatch(text.value):
                     continue
                 found = True
-                match = _KANIKO.fullmatch(text.value)
-                if not match:
-                    message = f"{text.value} is not the maintained fork, pinned by version and digest"
-                    yield self._finding("PIP-004", text.path, text.line, message)
-                elif match.group(1) == "-debug":
-                    message = "Kaniko's -debug image drops what the debug stage copies to /busybox"
+                message = wrong_kaniko(text.value)
+                if message:
                     yield self._finding("PIP-004", text.path, text.line, message)
         for path, documents in self.files.items():
             for document in documents:
@@ -317,7 +293,7 @@ class Pipeline:
             yield self._finding(
                 "PIP-006", next(iter(self.files)), None, "no job builds the debug image from the release (DEBUG_FROM)"
             )
-        elif not _DEBUG_TAG.search(everything):
+        elif not DEBUG_TAG.search(everything):
             yield self._finding("PIP-006", next(iter(self.files)), None, "no job publishes a tag that ends in -debug")
 
     def _schedule(self) -> Iterator[Finding]:
@@ -382,10 +358,51 @@ class Pipeline:
                 yield self._finding("PIP-008", text.path, text.line, f"the script shows a secret ({name})")
 
 
+def load(root: str, path: str, of_two: str) -> tuple[list[_Mapping] | None, list[Finding]]:
+    """Read the mappings of a YAML file, None where it is none, and say what is wrong with it.
+
+    `of_two` says what the provider does with a key that stands twice.
+    """
+    import yaml
+
+    def fault(line: int | None, message: str) -> Finding:
+        return Finding("PIP-001", path, message, CHECKS["PIP-001"].fix, line)
+
+    twice: list[tuple[int, str]] = []
+    try:
+        documents = list(yaml.load_all(read_text(os.path.join(root, path)), Loader=_loader(twice)))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        reason = getattr(error, "problem", None) or "it is not YAML"
+        return None, [fault(mark.line + 1 if mark else 1, f"not valid YAML: {reason}")]
+    except OSError as error:
+        return None, [fault(None, f"cannot be read: {error.strerror}")]
+    except (ValueError, RecursionError):
+        return None, [fault(1, "not valid YAML")]
+    faults = [
+        fault(line, f"the key {name} stands twice in one mapping; {of_two}") for line, name in dict.fromkeys(twice)
+    ]
+    found = [document for document in documents if isinstance(document, _Mapping)]
+    if not found:
+        faults.append(fault(1, "the file holds no mapping"))
+    return found, faults
+
+
+def wrong_kaniko(image: str) -> str:
+    """Say what is wrong with an image of Kaniko; nothing where it is the maintained fork's, pinned."""
+    match = _KANIKO.fullmatch(image)
+    if not match:
+        return f"{image} is not the maintained fork, pinned by version and digest"
+    return "Kaniko's -debug image drops what the debug stage copies to /busybox" if match.group(1) == "-debug" else ""
+
+
+def walk(path: str, document: Any) -> Iterator[Text]:
+    """Yield every scalar of a document, with the keys that lead to it."""
+    return _walk(path, document, (), set(), 1)
+
+
 def ci_image(root: str) -> Iterator[Finding]:
-    """PIP-010 needs no YAML."""
-    if not present(root):
-        return
+    """PIP-010 needs no YAML; whether there is a pipeline the caller knows."""
     if not os.path.isfile(os.path.join(root, CI_IMAGE)):
         yield Finding("PIP-010", CI_IMAGE, "the file is missing", CHECKS["PIP-010"].fix)
         return
@@ -434,13 +451,13 @@ def _matches(root: str, local: str) -> list[str]:
     if "*" in wanted and not wanted.startswith(".."):
         parts = re.split(r"(\*\*?)", wanted)
         pattern = "".join({"*": "[^/]*", "**": ".*"}.get(part, re.escape(part)) for part in parts)
-        below = _files_below(root, parts[0].rpartition("/")[0])
+        below = files_below(root, parts[0].rpartition("/")[0])
         found = [path for path in below if path.endswith((".yml", ".yaml")) and re.fullmatch(pattern, path)]
     top = os.path.join(os.path.realpath(root), "")
     return [path for path in found if os.path.realpath(os.path.join(root, path)).startswith(top)]
 
 
-def _files_below(root: str, top: str) -> Iterator[str]:
+def files_below(root: str, top: str) -> Iterator[str]:
     """Yield the regular files below a folder of the repository, in order."""
     for folder, directories, names in os.walk(os.path.join(root, top)):
         directories[:] = sorted(name for name in directories if name not in _NOT_SEARCHED)
@@ -474,11 +491,11 @@ def _sort_of(keys: tuple[str, ...]) -> str:
 _WITHOUT_DAEMON = frozenset({"version", "help", "login", "logout", "context", "manifest"})
 
 
-def _needs_daemon(command: shell.Command) -> bool:
+def needs_daemon(command: shell.Command) -> bool:
     """Tell whether the client would ask a daemon, through the options before its verb."""
     if command.name == "docker-compose":
         return len(command.words) > 1 and command.words[1] not in ("version", "--version", "config")
-    verbs = installs.arguments(command.words)
+    verbs = [word for word in installs.arguments(command.words) if not re.match(r"[0-9&]*[<>]", word)]
     if not verbs:
         return False
     return not (verbs[0] in _WITHOUT_DAEMON or verbs[:2] in (["buildx", "imagetools"], ["compose", "config"]))

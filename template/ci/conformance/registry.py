@@ -358,7 +358,7 @@ _CHECKS = (
     Check(
         "PIP-005",
         "job-images-pinned",
-        "no job image is untagged or latest",
+        "no job image is untagged or latest, and no action without a commit",
         "ADR-002",
         ("BLD-12",),
         "A job that runs in another image tomorrow gives another result tomorrow.",
@@ -417,11 +417,31 @@ _CHECKS = (
     Check(
         "PIP-011",
         "one-pipeline-a-push",
-        "a push to a branch with an open merge request starts one pipeline",
+        "a push to a branch with an open merge or pull request starts one pipeline",
         "ADR-006",
         ("PUB-09",),
         "Two pipelines of one commit publish the same tags, and whoever waits for the request waits for both.",
         "leave workflow out of .gitlab-ci.yml: the platform's starts one",
+        needs_yaml=True,
+    ),
+    Check(
+        "PIP-012",
+        "least-privilege",
+        "on GitHub, a job has the permissions that it needs and no other",
+        "ADR-009",
+        ("PUB-10",),
+        "A token that may write is worth stealing; one that may not enough fails the run before it starts.",
+        "write permissions: {} at the top of the workflow, and for each job what it needs",
+        needs_yaml=True,
+    ),
+    Check(
+        "PIP-013",
+        "one-promotion",
+        "on GitHub, one job of one workflow moves the tags",
+        "ADR-009",
+        ("PUB-11",),
+        "Builds are numbered by the runs of one workflow; those of two are not in order.",
+        "call promote.yml once, in the workflow that calls pipeline.yml",
         needs_yaml=True,
     ),
     # Decision records and the guideline
@@ -670,6 +690,7 @@ ADRS: dict[str, str] = {
     "ADR-006": "tags, promotion and the debug twin",
     "ADR-007": "platform files, updated by Copier",
     "ADR-008": "Kubernetes manifests with Kustomize",
+    "ADR-009": "pipelines on GitHub Actions",
 }
 
 GROUPS: dict[str, str] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 
-from . import adoption, dockerfile_checks, manifests, ownership, pipeline, records
+from . import adoption, dockerfile_checks, manifests, ownership, pipeline, records, workflows
 from .deviations import Deviations
 from .index import Index
 from .model import Finding, Result, Unusable, printable
@@ -48,14 +48,18 @@ def check(root: str, today: datetime.date, strict: bool) -> Result:
 
 def _pipeline(root: str, checked: list[str], not_run: dict[str, str], not_read: list[str]) -> list[Finding]:
     ids = [item for item in checked if item.startswith("PIP")]
-    if not pipeline.present(root):
+    on_gitlab, on_github = pipeline.present(root), workflows.present(root)
+    if not (on_gitlab or on_github):
         checked[:] = [item for item in checked if item not in ids]
         return []
     findings = list(pipeline.ci_image(root))
     if pipeline.available():
-        read = pipeline.Pipeline(root)
-        findings += read.run()
-        not_read += [printable(what) for what in read.unread]
+        if on_gitlab:
+            read = pipeline.Pipeline(root)
+            findings += read.run()
+            not_read += [printable(what) for what in read.unread]
+        if on_github:
+            findings += workflows.Workflows(root).run()
         return findings
     not_run.update({item: "PyYAML is not installed: python3-yaml" for item in ids if CHECKS[item].needs_yaml})
     return findings

@@ -12,11 +12,11 @@ from .adoption import Adoption
 from .model import Check, Finding, Result
 from .registry import ADRS, CHECKS, GROUPS
 
-FORMATS = ("text", "json", "gitlab")
+FORMATS = ("text", "json", "gitlab", "github")
 
 
 def render(result: Result, form: str) -> str:
-    return {"text": _text, "json": _json, "gitlab": _gitlab}[form](result)
+    return {"text": _text, "json": _json, "gitlab": _gitlab, "github": _github}[form](result)
 
 
 def where(finding: Finding) -> str:
@@ -108,10 +108,33 @@ def _gitlab(result: Result) -> str:
     return json.dumps(issues, indent=2)
 
 
+def _github(result: Result) -> str:
+    """Return the findings as annotations of GitHub: commands that a step prints."""
+    lines = []
+    for item in result.findings:
+        in_image = item.check.startswith(("IMG", "TWN"))
+        place = {
+            "file": "image/Dockerfile" if in_image else item.path,
+            "line": str(item.line or 1),
+            "title": f"{item.check} {CHECKS[item.check].title}",
+        }
+        text = f"{item.path + ': ' if in_image else ''}{item.message}; {item.fix}"
+        text += f" (deviated by {item.deviation})" if item.deviation else ""
+        where = ",".join(f"{name}={_escaped(value, ':,')}" for name, value in place.items())
+        lines.append(f"::{'notice' if item.deviation else 'error'} {where}::{_escaped(text)}")
+    return "\n".join(lines)
+
+
+def _escaped(text: str, more: str = "") -> str:
+    for char in f"%\r\n{more}":
+        text = text.replace(char, f"%{ord(char):02X}")
+    return text
+
+
 def adoption(found: Adoption, form: str) -> str:
     """Return the list of what a repository lacks to be a service of the platform, in the order to do it."""
-    if form == "gitlab":
-        return _gitlab(Result(found.subject, [item for step in found.steps for item in step.missing]))
+    if form in ("gitlab", "github"):
+        return render(Result(found.subject, [item for step in found.steps for item in step.missing]), form)
     if form == "json":
         steps = [
             {

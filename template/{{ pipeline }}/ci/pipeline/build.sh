@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds with Kaniko: `ci`, the CI image, pushed under the hash of its inputs unless
-# it is there; `release`, to .pipeline/release.tar; `debug`, from the release that was
+# it is there, or to .pipeline/ci-image.tar where it may not be pushed; `release`, to .pipeline/release.tar; `debug`, from the release that was
 # published, to .pipeline/debug.tar.
 . ci/pipeline/common.sh
 
@@ -20,6 +20,7 @@ case $target in
     dockerfile=ci/image/Dockerfile
     # shellcheck disable=SC2086 # flags, one a word
     set -- --destination "$CI_IMAGE_TAG" ${CI_IMAGE_FLAGS:-}
+    [ "$CI_IMAGE_TO" = registry ] || set -- "$@" --no-push --tar-path "$PWD/$work/ci-image.tar"
     ;;
   release | debug)
     noted ci-image BUILDER_IMAGE
@@ -27,13 +28,15 @@ case $target in
     dockerfile=image/Dockerfile
     set -- --target "$target" --no-push --tar-path "$PWD/$work/$target.tar" \
       --reproducible \
-      --build-arg "BUILDER_IMAGE=$BUILDER_IMAGE" \
       --build-arg "VERSION=$SERVICE_VERSION" \
       --build-arg "REVISION=$SERVICE_REVISION" \
       --build-arg "CREATED=$SERVICE_CREATED" \
       --build-arg "SOURCE_URL=$project_url" \
       --build-arg "BASE_NAME=$BASE_NAME" \
       --build-arg "BASE_DIGEST=$BASE_DIGEST"
+    # Kaniko reads its bases from registries: where the CI image is a file, the service is
+    # compiled by the builder that the Dockerfile names.
+    [ "$CI_IMAGE_TO" = file ] || set -- "$@" --build-arg "BUILDER_IMAGE=$BUILDER_IMAGE"
     # The argument's digest wins over the tag that the Dockerfile names.
     while read -r argument image digest; do
       [ "$argument" = - ] || set -- "$@" --build-arg "$argument=${image%@*}@$digest"

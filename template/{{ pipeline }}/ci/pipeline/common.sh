@@ -38,6 +38,7 @@ check() {
     BASE_DIGEST | CI_IMAGE_DIGEST) form="($digest)?" ;;
     *_DIGEST) form=$digest ;;
     BASE_NAME) form='[0-9A-Za-z][0-9A-Za-z._/:-]*' ;;
+    CI_IMAGE_TO) form='registry|file' ;;
     CI_IMAGE_TAG) form="$repository:[0-9a-f]{40}" ;;
     BUILDER_IMAGE) form="$repository@$digest" ;;
     *_REPOSITORY) form=$repository ;;
@@ -89,7 +90,7 @@ find_source() {
 # Leaves what `resolve` noted in its variables, once it is sure that it is about this pipeline.
 find_version() {
   noted resolve KIND SERVICE_VERSION SERVICE_REVISION SERVICE_CREATED BUILD \
-    BASE_NAME BASE_DIGEST CI_IMAGE_TAG CI_IMAGE_DIGEST
+    BASE_NAME BASE_DIGEST CI_IMAGE_TAG CI_IMAGE_DIGEST CI_IMAGE_TO
   case $trigger in
     schedule) wanted='release ' ;;
     tag) wanted="release ${git_tag#v} $git_revision" ;;
@@ -111,7 +112,7 @@ check_bases() {
 
 # Stops where nothing may leave the pipeline.
 may_publish() {
-  [ "$trigger" != request ] || fail "the pipeline of a merge request publishes nothing"
+  [ "$trigger" != request ] || fail "the pipeline of $request_name publishes nothing"
 }
 
 # The name that crane and Kaniko look for in a config.json, for the host or the repository $1.

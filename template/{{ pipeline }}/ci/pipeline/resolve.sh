@@ -4,7 +4,10 @@
 # Leaves the bases in .pipeline/bases, as lines "ARGUMENT IMAGE DIGEST".
 . ci/pipeline/common.sh
 
-need "it is in .gitlab-ci.yml" IMAGE_REPOSITORY CI_IMAGE_REPOSITORY
+need "it is in $settings" IMAGE_REPOSITORY CI_IMAGE_REPOSITORY
+case ${BUILD_NUMBER_OFFSET:-0} in
+  *[!0-9]*) fail "BUILD_NUMBER_OFFSET is \"$BUILD_NUMBER_OFFSET\": want the number of the last build, such as 1234" ;;
+esac
 need "the provider sets it" git_revision short_revision pipeline_number pipeline_time
 for name in IMAGE_REPOSITORY CI_IMAGE_REPOSITORY; do
   eval "check $name \"\$$name\" 'want a registry and a path in lower case, without a scheme or a tag'"
@@ -91,17 +94,20 @@ hash=$(
 )
 ci_repository=$(ci_repository)
 ci_image=$ci_repository:$hash
-if [ -n "$fork" ] || { [ "$trigger" = request ] && [ -n "$project_image" ] && ! has_credentials "$ci_repository"; }; then
+ci_to='registry'
+if [ -n "$fork" ] || { [ "$trigger" = request ] && [ -n "$project_image$loads_files" ] && ! has_credentials "$ci_repository"; }; then
   # It has no right to push there, or its variables are protected: what is missing goes into
-  # the registry of its own project.
+  # a file for the later jobs, or into the registry of its own project.
   ci_digest=$(published "$ci_image" readable) || exit 1
-  if [ -z "$ci_digest" ]; then
+  if [ -z "$ci_digest" ] && [ -n "$loads_files" ]; then
+    ci_to='file'
+  elif [ -z "$ci_digest" ]; then
     [ -n "$project_image" ] ||
       fail "$ci_image is not there for a fork, and this project has no registry to build it into: turn on its container registry"
     ci_image=$project_image/ci:$hash
   fi
 fi
-ci_digest=${ci_digest:-$(published "$ci_image")} || exit 1
+[ "$ci_to" = file ] || ci_digest=${ci_digest:-$(published "$ci_image")} || exit 1
 if [ -n "$ci_digest" ]; then
   echo "CI image $ci_image is there"
 else
@@ -153,6 +159,7 @@ fi
   echo "BASE_DIGEST=$base_digest"
   echo "CI_IMAGE_TAG=$ci_image"
   echo "CI_IMAGE_DIGEST=$ci_digest"
+  echo "CI_IMAGE_TO=$ci_to"
   # For the team's jobs: the platform's find it by themselves.
   echo "SOURCE_DIR=$source_dir"
 } >"$work/resolve.env"

@@ -1,0 +1,96 @@
+#!/bin/sh
+# Runs a command of a job in a container:
+#
+#   run.sh crane SCRIPT...     a script of ci/pipeline in crane's image
+#   run.sh kaniko SCRIPT...    a script of ci/pipeline in Kaniko's image
+#   run.sh ci COMMAND...       in the CI image, in the checkout
+#   run.sh source COMMAND...   in the CI image, where the files are that the run is about: the
+#                              checkout, or in a scheduled run those of the newest release
+#
+# This is the one place that talks to docker (ADR-009). A container has the workspace and
+# neither docker's socket nor a privilege. A variable gets in by its name, so that no value
+# is on a command line; the CI image gets no credentials. PASS="NAME NAME" names variables
+# of the team's that it gets.
+. ci/pipeline/common.sh
+
+# The tools, each pinned here and nowhere else. A team that has them on a mirror sets
+# REGISTRY_MAP; one that brings its own gives the workflows crane-image or kaniko-image.
+crane=gcr.io/go-containerregistry/crane/debug:v0.22.1@sha256:e78770b31258a3846f878036d9c1f63fbe4c871f9f56990bf77fd95c013e3c1b
+kaniko=ghcr.io/osscontainertools/kaniko:v1.28.2-alpine@sha256:44f90ae1ba366aeedbd0f2d56dbe246354553e47904338dd9321a41a44bea9ff
+
+where=${1:-}
+[ $# -ge 2 ] || fail "usage: run.sh crane|kaniko|ci|source COMMAND..."
+shift
+need "it is in $settings" IMAGE_REPOSITORY
+docker --version >/dev/null 2>&1 ||
+  fail "this runner has no docker: the platform's jobs want a Linux runner with docker, such as ubuntu-latest"
+
+# Stops unless image $1 names a digest.
+pinned() {
+  case $1 in
+    *@sha256:*) ;;
+    *) fail "the image $1 is not pinned: want <name>:<tag>@sha256:<digest>" ;;
+  esac
+}
+
+# The files of the newest release come packed: what a job leaves for others has no modes.
+[ ! -f "$work/source.tar" ] || [ -d "$work/source" ] || tar -x -f "$work/source.tar" -C "$work"
+
+variables="CI GITHUB_ACTIONS GITHUB_ACTOR GITHUB_EVENT_NAME GITHUB_HEAD_REF GITHUB_REF_NAME
+  GITHUB_REF_TYPE GITHUB_REPOSITORY GITHUB_RUN_NUMBER GITHUB_SERVER_URL GITHUB_SHA
+  PULL_REQUEST_REPOSITORY BUILD_NUMBER_OFFSET IMAGE_REPOSITORY
+  HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy"
+of_registries="REGISTRY_USER REGISTRY_PASSWORD DOCKER_AUTH_CONFIG CREDENTIAL_HELPERS GITHUB_TOKEN"
+of_tools="CI_IMAGE_REPOSITORY CACHE_REPOSITORY CI_IMAGE_FLAGS KANIKO_FLAGS
+  PLAIN_HTTP_REGISTRIES REGISTRY_MAP"
+directory=/workspace
+
+case $where in
+  crane)
+    image=${CRANE_IMAGE:-$(mirrored "$crane")}
+    pinned "$image"
+    variables="$variables $of_tools $of_registries"
+    ;;
+  kaniko)
+    image=${KANIKO_IMAGE:-$(mirrored "$kaniko")}
+    pinned "$image"
+    variables="$variables $of_tools $of_registries KANIKO_PRESERVE_CONTEXT KANIKO_CLEANUP"
+    # The container ends with the build: nothing has to be put back.
+    export KANIKO_PRESERVE_CONTEXT=0 KANIKO_CLEANUP=0
+    ;;
+  ci | source)
+    find_version
+    noted ci-image BUILDER_IMAGE
+    image=$BUILDER_IMAGE
+    variables="$variables ${PASS:-} GIT_CONFIG_COUNT GIT_CONFIG_KEY_0 GIT_CONFIG_VALUE_0"
+    # The workspace belongs to the user that the runner has.
+    export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
+    if [ "$where" = source ]; then
+      find_source
+      directory=/workspace/$source_dir
+    fi
+    ;;
+  *) fail "usage: run.sh crane|kaniko|ci|source COMMAND..." ;;
+esac
+
+# For what docker pulls itself: outside the workspace, gone with this script.
+own_config=${DOCKER_CONFIG:-$HOME/.docker}/config.json
+DOCKER_CONFIG=$(umask 077 && mktemp -d)
+export DOCKER_CONFIG
+trap 'rm -rf "$DOCKER_CONFIG"' EXIT
+[ ! -f "$own_config" ] || (umask 077 && cp "$own_config" "$DOCKER_CONFIG/config.json")
+login
+if { [ "$where" = ci ] || [ "$where" = source ]; } && [ "$CI_IMAGE_TO" = file ]; then
+  docker load --quiet --input "$work/ci-image.tar"
+  image=$CI_IMAGE_TAG
+fi
+
+[ "$where" = ci ] || [ "$where" = source ] || set -- sh "$@"
+set -- "$image" "$@"
+for name in $variables; do
+  set -- --env "$name" "$@"
+done
+# What Kaniko, and root in the CI image, need: to write files and to change their owners.
+docker run --rm --cap-drop=ALL --cap-add=CHOWN --cap-add=DAC_OVERRIDE --cap-add=FOWNER \
+  --cap-add=SETGID --cap-add=SETUID --security-opt=no-new-privileges \
+  --volume "$PWD:/workspace" --workdir "$directory" --entrypoint '' "$@"

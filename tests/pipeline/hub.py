@@ -1,0 +1,304 @@
+"""GitHub's workflows on this machine: act, and stand-ins for the actions that need GitHub."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from quick import quick
+from world import PASSWORD, USER, World
+
+from lab import install
+from lab.system import LabError, run
+from rendering import ROOT
+
+WORKFLOWS = ROOT / "template" / "{{ github }}" / ".github" / "workflows"
+REPOSITORY = "acme/payments"
+
+# act's own artifact server does not take the current artifact actions. These copy files, as
+# the real ones do with `include-hidden-files`: names of files, and none of their modes.
+UPLOAD = """\
+name: upload-artifact
+inputs:
+  name: {}
+  path: {}
+  include-hidden-files: {default: "false"}
+  if-no-files-found: {default: warn}
+  overwrite: {default: "false"}
+  retention-days: {}
+  compression-level: {}
+runs:
+  using: composite
+  steps:
+    - shell: bash
+      env:
+        NAME: ${{ inputs.name }}
+        FILES: ${{ inputs.path }}
+        HIDDEN: ${{ inputs.include-hidden-files }}
+        NONE: ${{ inputs.if-no-files-found }}
+        AGAIN: ${{ inputs.overwrite }}
+      run: |
+        set +x; shopt -s nullglob
+        [ "$HIDDEN" = true ] || { echo "hidden files are left out"; exit 1; }
+        target=$ARTIFACTS/$NAME
+        [ ! -e "$target" ] || [ "$AGAIN" = true ] || { echo "$NAME is there"; exit 1; }
+        rm -rf "$target"; mkdir -p "$target"
+        for file in $FILES; do
+          [ ! -f "$file" ] || install -m 644 "$file" "$target/${file#.pipeline/}"
+        done
+        [ -n "$(ls -A "$target")" ] || [ "$NONE" != error ] || { echo "no files"; exit 1; }
+"""
+DOWNLOAD = """\
+name: download-artifact
+inputs:
+  name: {}
+  pattern: {}
+  path: {}
+  merge-multiple: {default: "false"}
+runs:
+  using: composite
+  steps:
+    - shell: bash
+      env:
+        NAME: ${{ inputs.name }}
+        PATTERN: ${{ inputs.pattern }}
+        TARGET: ${{ inputs.path }}
+        MERGED: ${{ inputs.merge-multiple }}
+      run: |
+        mkdir -p "$TARGET"
+        if [ -n "$NAME" ]; then
+          [ -d "$ARTIFACTS/$NAME" ] || { echo "no artifact $NAME"; exit 1; }
+          cp -r "$ARTIFACTS/$NAME/." "$TARGET"
+        else
+          [ "$MERGED" = true ] || { echo "each would be in a folder of its own"; exit 1; }
+          cd "$ARTIFACTS" && eval "names=($PATTERN)" && cd "$OLDPWD"
+          for name in "${names[@]}"; do
+            [ ! -d "$ARTIFACTS/$name" ] || cp -r "$ARTIFACTS/$name/." "$TARGET"
+          done
+        fi
+"""
+STANDINS = {"actions/upload-artifact": UPLOAD, "actions/download-artifact": DOWNLOAD}
+
+
+def pins(*files: Path) -> dict[str, str]:
+    """The actions that workflows name, and the commit of each."""
+    texts = "".join(path.read_text(encoding="utf-8") for path in files)
+    return dict(re.findall(r"uses: ([\w-]+/[\w-]+)@([0-9a-f]{40})", texts))
+
+
+class Run:
+    """A run that has ended."""
+
+    def __init__(self, code: int, log: str, artifacts: Path) -> None:
+        self.code, self.log, self._artifacts = code, log, artifacts
+
+    def _jobs(self, outcome: str) -> list[str]:
+        found = re.findall(rf"^\[.*?/([\w-]+) *\] .*Job {outcome}$", self.log, re.MULTILINE)
+        return list(dict.fromkeys(found))
+
+    def passed(self) -> list[str]:
+        return self._jobs("succeeded")
+
+    def failed(self) -> list[str]:
+        return self._jobs("failed")
+
+    def errors(self) -> list[str]:
+        found = re.findall(r"\| (error: .*)", self.log)
+        return list(dict.fromkeys(found))
+
+    def noted(self, job: str, name: str) -> str:
+        text = (self._artifacts / job / f"{job}.env").read_text(encoding="utf-8")
+        return re.findall(rf"^{name}=(.*)$", text, re.MULTILINE)[0]
+
+    @property
+    def build(self) -> str:
+        return self.noted("resolve", "BUILD")
+
+
+class Hub:
+    """A service's repository on GitHub, and how to run its workflow."""
+
+    def __init__(self, world: World, directory: Path, repository: str, scratch: Path) -> None:
+        self.world, self.directory, self.repository = world, directory, repository
+        self.scratch, self.logs, self.number = scratch, "", 0
+        self.actions: dict[str, Path] = {}
+        for name, text in STANDINS.items():
+            place = scratch / name
+            place.mkdir(parents=True)
+            (place / "action.yml").write_text(text)
+            self.actions[name] = place
+        self._docker(scratch / "bin" / "docker")
+
+    def _docker(self, program: Path) -> None:
+        """The docker of the runner is podman, which has what the lab adds and nothing of its own:
+        the credentials are those that the caller has written."""
+        settings = {
+            name: value
+            for name, value in self.world.env.items()
+            if name not in ("DOCKER_CONFIG", "REGISTRY_AUTH_FILE")
+        }
+        volumes = " ".join(f"--volume={shlex.quote(volume)}" for volume in self.world.volumes)
+        lines = [f"export {name}={shlex.quote(value)}" for name, value in settings.items()]
+        program.parent.mkdir(parents=True)
+        program.write_text(
+            "#!/bin/sh\n"
+            + "\n".join(lines)
+            + f'\nprintf "%s\\n" "docker $*" >>{self.scratch}/docker.log\n'
+            '[ ! -f "$DOCKER_CONFIG/config.json" ] ||\n'
+            '  export REGISTRY_AUTH_FILE="$DOCKER_CONFIG/config.json"\n'
+            "unset DOCKER_CONFIG\n"
+            f'case $1 in run) shift; exec podman run {volumes} "$@" ;; esac\nexec podman "$@"\n'
+        )
+        program.chmod(0o755)
+
+    def git(self, *arguments: str) -> str:
+        return run(["git", "-C", self.directory, *arguments], what="git").strip()
+
+    def commit(self, message: str) -> None:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", message)
+
+    def command(
+        self,
+        event: str = "push",
+        *,
+        tag: str = "",
+        payload: dict[str, Any] | None = None,
+        secrets: dict[str, str] | None = None,
+        **variables: str,
+    ) -> list[str]:
+        self.number += 1
+        head = self.git("rev-parse", "HEAD")
+        given = payload or {}
+        if event == "push":
+            given = {"ref": f"refs/tags/{tag}" if tag else "refs/heads/main", "after": head}
+        (self.scratch / "event.json").write_text(json.dumps(given))
+        artifacts = self.scratch / "artifacts" / str(self.number)
+        artifacts.mkdir(parents=True)
+        address = self.world.address
+        variables = {
+            "REGISTRY_MAP": f"docker.io={address}/mirror;gcr.io={address}/mirror",
+            **variables,
+        }
+        if secrets is None:
+            secrets = {"REGISTRY_USER": USER, "REGISTRY_PASSWORD": PASSWORD}
+        home = self.scratch / "home"
+        home.mkdir(exist_ok=True)
+        (self.scratch / "secrets").write_text(
+            "".join(f"{name}={value}\n" for name, value in secrets.items())
+        )
+        commits = pins(*WORKFLOWS.glob("*.yml"))
+        return [
+            str(install.act()), event, "--workflows=.github/workflows/ci.yml",
+            f"--eventpath={self.scratch / 'event.json'}", "--container-daemon-socket=-",
+            "--platform=ubuntu-latest=-self-hosted", "--pull=false", "--defaultbranch=main",
+            f"--secret-file={self.scratch / 'secrets'}", "--concurrent-jobs=2",
+            f"--env=GITHUB_RUN_NUMBER={self.number}", f"--env=ARTIFACTS={artifacts}",
+            f"--env=PATH={self.scratch / 'bin'}:{os.environ['PATH']}",
+            f"--env=HOME={home}",
+            *(
+                f"--local-repository={name}@{commits[name]}={place}"
+                for name, place in self.actions.items()
+            ),
+            *(f"--var={name}={value}" for name, value in variables.items()),
+        ]  # fmt: skip
+
+    def request(self, source: str) -> dict[str, Any]:
+        """The payload of a pull request from a repository."""
+        head = {"ref": "Topic/One", "sha": self.git("rev-parse", "HEAD")}
+        return {
+            "number": 12,
+            "pull_request": {
+                "number": 12,
+                "head": {**head, "repo": {"full_name": source}},
+                "base": {"ref": "main", "repo": {"full_name": REPOSITORY}},
+            },
+        }
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "XDG_CACHE_HOME": str(self.scratch / "cache"), "NO_COLOR": "1"}
+
+    def run(self, event: str = "push", **how: Any) -> Run:
+        """Run the workflow to its end."""
+        done = subprocess.run(
+            self.command(event, **how), cwd=self.directory, env=self.environment(), text=True,
+            check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        return self.ended(done.returncode, done.stdout)
+
+    def ended(self, code: int, log: str) -> Run:
+        self.logs += log
+        return Run(code, log, self.scratch / "artifacts" / str(self.number))
+
+    def kill(self, script: str) -> bool:
+        """Kill the container of this service that runs a script, once there is one."""
+        for _ in range(300):
+            if self._kill(script):
+                return True
+            time.sleep(0.1)
+        return False
+
+    def _kill(self, script: str) -> bool:
+        env = self.world.env
+        for container in run(["podman", "ps", "-q", "--no-trunc"], what="ps", env=env).split():
+            with contextlib.suppress(LabError):  # somebody else's, which has ended
+                text = run(["podman", "inspect", container], what="inspect", env=env)
+                [found] = json.loads(text)
+                mine = f"IMAGE_REPOSITORY={self.world.address}/{self.repository}"
+                words = [*(found["Config"]["Cmd"] or []), *found["Args"]]
+                if mine in found["Config"]["Env"] and set(script.split()) <= set(words):
+                    run(["podman", "kill", container], what="kill", env=env)
+                    return True
+        return False
+
+    def tags(self) -> dict[str, str]:
+        return self.world.tags(self.repository)
+
+    def manifests(self) -> set[str]:
+        """Every image of the service that is in the registry, tagged or not."""
+        storage = self.world.registry.config.parent / "storage"
+        found = storage.glob(
+            f"docker/registry/v2/repositories/{self.repository}/_manifests/revisions/*/*"
+        )
+        return {path.name for path in found}
+
+
+def without_queue(directory: Path) -> None:
+    """Take the key that act does not know out of promote.yml, and write its sum anew."""
+    promote = directory / ".github" / "workflows" / "promote.yml"
+    before = promote.read_bytes()
+    after = before.replace(b"      queue: max\n", b"")
+    assert before != after
+    promote.write_bytes(after)
+    lock = directory / "ci" / "github" / "platform.lock"
+    old, new = (hashlib.sha256(data).hexdigest() for data in (before, after))
+    lock.write_text(lock.read_text().replace(old, new))
+
+
+def on_github(place: World, rendered: Path, directory: Path, group: str, scratch: Path) -> Hub:
+    """Make a rendered service a quick one whose workflows act runs."""
+    shutil.copytree(rendered, directory, symlinks=True)
+    made = Hub(place, directory, f"{group}/payments", scratch)
+    quick(directory)
+    workflow = directory / ".github" / "workflows" / "ci.yml"
+    text = workflow.read_text()
+    crane, kaniko = place.tools[".in-crane"], place.tools[".in-kaniko"]
+    before, calls, rest = text.partition("\n  promote:\n")
+    given = f'/payments"\n      crane-image: "{crane}"\n'
+    before = before.replace('/payments"\n', f'{given}      kaniko-image: "{kaniko}"\n', 1)
+    text = before + calls + rest.replace('/payments"\n', given, 1)
+    workflow.write_text(text)
+    without_queue(directory)
+    made.git("init", "--quiet")
+    made.git("remote", "add", "origin", f"https://github.com/{REPOSITORY}.git")
+    made.commit("Scaffold payments")
+    return made

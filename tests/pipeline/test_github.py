@@ -1,0 +1,141 @@
+"""The life of one service's runs on GitHub, from an empty registry to a rebuild on a patched base.
+
+act runs the workflows, with a registry that asks for a password.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+
+import pytest
+from hub import REPOSITORY, Hub
+from world import PASSWORD, RELEASE_BASE, USER, World
+
+BUILT = {"resolve", "ci-image", "lint", "test", "verify", "build", "verify-image"}
+JOBS = BUILT | {"publish", "debug", "verify-debug", "promote"}
+BASE = RELEASE_BASE.split("/", 1)[1]
+
+
+@pytest.fixture(scope="module")
+def first(hub: Hub) -> str:
+    """The first run of a push to main, on an empty registry; its log."""
+    assert hub.tags() == {}
+    run = hub.run()
+    assert run.code == 0, run.log
+    assert set(run.passed()) == JOBS
+    assert "is missing and will be built" in run.log
+    return run.log
+
+
+@pytest.fixture(scope="module")
+def released(hub: Hub, first: str) -> dict[str, str]:
+    """The run of the tag v1.2.0; the tags of the registry after it."""
+    hub.git("tag", "v1.2.0")
+    run = hub.run(tag="v1.2.0", BUILD_NUMBER_OFFSET="1000")
+    assert run.code == 0, run.log
+    assert set(run.passed()) == JOBS
+    assert "will be built" not in run.log
+    assert run.build == str(1000 + hub.number)
+    tags = hub.tags()
+    assert tags["1.2.0"] == tags[f"1.2.0-b{run.build}"] == run.noted("publish", "RELEASE_DIGEST")
+    assert tags["1.2.0-debug"] == tags[f"1.2.0-b{run.build}-debug"]
+    return tags
+
+
+def test_a_branch_gives_one_pair_and_no_version(hub: Hub, first: str) -> None:
+    name = f"main-{hub.git('rev-parse', 'HEAD')[:8]}"
+    branch = {tag for tag in hub.tags() if not tag[0].isdigit()}
+    assert branch == {name, f"{name}-debug"}
+
+
+def test_a_pull_request_is_verified_and_nothing_is_published(hub: Hub, first: str) -> None:
+    before, published = hub.tags(), hub.manifests()
+    run = hub.run("pull_request", payload=hub.request(REPOSITORY))
+    assert run.code == 0, run.log
+    assert set(run.passed()) == BUILT
+    assert hub.tags() == before
+    assert hub.manifests() == published
+
+
+def test_the_twin_is_the_release_and_one_layer(
+    place: World, hub: Hub, released: dict[str, str]
+) -> None:
+    release = place.layers(f"{hub.repository}:1.2.0")
+    debug = place.layers(f"{hub.repository}:1.2.0-debug")
+    assert debug[:-1] == release
+
+
+def test_labels_tell_where_the_image_is_from(
+    place: World, hub: Hub, released: dict[str, str]
+) -> None:
+    labels = place.image(f"{hub.repository}:1.2.0")["config"]["Labels"]
+    labels = {key.removeprefix("org.opencontainers.image."): value for key, value in labels.items()}
+    assert labels["version"] == "1.2.0"
+    assert labels["revision"] == hub.git("rev-parse", "v1.2.0^{commit}")
+    assert labels["source"] == f"https://github.com/{REPOSITORY}"
+    assert labels["base.name"] == RELEASE_BASE
+    assert labels["base.digest"] == place.crane("digest", f"{place.address}/mirror/{BASE}")
+
+
+def test_a_schedule_rebuilds_the_newest_release_on_a_patched_base(
+    place: World, hub: Hub, released: dict[str, str]
+) -> None:
+    """Without the offset its number is below the newest, and the version stays."""
+    (hub.directory / "cmd" / "note").write_text("LINT: not released yet")
+    hub.commit("Work that nobody has released")
+    before = hub.tags()
+    place.patch_base(RELEASE_BASE, "etc/patched", "a fix\n")
+    run = hub.run("schedule")
+    assert run.code == 0, run.log
+    assert "rebuilding v1.2.0" in run.log
+    assert f"1.2.0 stays: b1{hub.number - 1:03} is newer" in run.log or "1.2.0 stays" in run.log
+    assert {name: hub.tags()[name] for name in before} == before
+
+    before = hub.tags()
+    run = hub.run("schedule", BUILD_NUMBER_OFFSET="1000")
+    assert run.code == 0, run.log
+    assert f"rebuild: the base {RELEASE_BASE} has changed from sha256:" in run.log
+    after = hub.tags()
+    moved = {name for name in after if before.get(name) != after[name]}
+    build = f"1.2.0-b{run.build}"
+    assert moved == {"1.2.0", "1.2.0-debug", build, f"{build}-debug"}
+    base = place.contents(f"mirror/{BASE}")
+    for tag in ("1.2.0", "1.2.0-debug"):
+        assert place.contents(f"{hub.repository}:{tag}")[: len(base)] == base
+
+
+def test_the_containers_have_no_privilege_and_no_socket(hub: Hub, released: dict[str, str]) -> None:
+    runs = [
+        line
+        for line in (hub.scratch / "docker.log").read_text().splitlines()
+        if line.startswith("docker run")
+    ]
+    assert runs
+    for line in runs:
+        assert "--cap-drop=ALL" in line
+        assert "no-new-privileges" in line
+        assert "docker.sock" not in line
+        assert line.count("--volume") == 1
+
+
+def test_the_password_is_nowhere(place: World, hub: Hub, released: dict[str, str]) -> None:
+    secrets = [
+        PASSWORD.encode(),
+        base64.b64encode(f"{USER}:{PASSWORD}".encode()),
+        base64.b64encode(PASSWORD.encode()),
+    ]
+
+    def search(where: str, data: bytes) -> None:
+        assert not [secret for secret in secrets if secret in data], where
+
+    with pytest.raises(AssertionError, match="planted"):
+        search("planted", b"{" + secrets[1] + b"}")
+    search("the log", hub.logs.encode())
+    search("command lines", (hub.scratch / "docker.log").read_bytes())
+    for path in (hub.scratch / "artifacts").rglob("*"):
+        if path.is_file():
+            search(str(path), path.read_bytes())
+    for path in (place.registry.config.parent / "storage").rglob("data"):
+        data = path.read_bytes()
+        search(str(path), gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)
