@@ -63,7 +63,12 @@ WHYS = {
     ".editorconfig": "it changes what formatters do",
     ".gitattributes": "it changes the line ends of every file",
     ".gitignore": "it hides files from git",
+    ".devcontainer/devcontainer.json": "it changes what editors start",
+    ".pre-commit-config.yaml": "it runs before commits",
+    "AGENTS.md": "it describes a service that the template made",
     "README.md": "it describes a service that the template made",
+    "catalog-info.yaml": "it enters the service in a portal",
+    "mkdocs.yml": "it makes pages of specs/",
 }
 IMAGE, LINK, CI_IMAGE = "image/Dockerfile", "Dockerfile", "ci/image/Dockerfile"
 PIPELINES = (".gitlab-ci.yml", ".github/workflows/ci.yml")

@@ -10,6 +10,8 @@ import pytest
 from lab import Lab, Missing
 
 CI = os.environ.get("CI") == "true"
+# What depends on the versions that the registries have today is no reason for a red pipeline.
+collect_ignore = [] if os.environ.get("NIGHTLY") else ["test_dependency_updates.py"]
 
 
 @pytest.fixture(scope="session")

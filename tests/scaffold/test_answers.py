@@ -114,6 +114,15 @@ MEANINGS: dict[str, Callable[[str], dict[str, Any]]] = {
         "service_name": yaml.safe_load(text)["namespace"],
         "image": yaml.safe_load(text)["images"][0]["newName"],
     },
+    "catalog-info.yaml": lambda text: {
+        name: value
+        for part in yaml.safe_load_all(text)
+        for name, value in (
+            ("service_name", part["metadata"]["name"]),
+            ("description", part["metadata"]["description"]),
+            ("catalog_owner", part["spec"]["owner"]),
+        )
+    },
     "CODEOWNERS": lambda text: {"owner": text.removeprefix("* @").removesuffix("\n")},
     ".gitlab-ci.yml": lambda text: {"image": yaml.safe_load(text)["variables"]["IMAGE_REPOSITORY"]},
     ".github/workflows/ci.yml": lambda text: {
@@ -136,11 +145,17 @@ MEANINGS: dict[str, Callable[[str], dict[str, Any]]] = {
         "module_root": (ElementTree.fromstring(text).findtext("m:groupId", "", MAVEN)),
     },
 }
+
+
+def documents(text: str) -> list[Any]:
+    return list(yaml.safe_load_all(text))
+
+
 PARSERS: dict[str, Callable[[str], Any]] = {
     ".json": json.loads,
     ".toml": tomllib.loads,
-    ".yml": yaml.safe_load,
-    ".yaml": yaml.safe_load,
+    ".yml": documents,
+    ".yaml": documents,
     ".xml": ElementTree.fromstring,
 }
 
@@ -151,6 +166,7 @@ def check_meaning(files: dict[str, str], answers: dict[str, Any]) -> None:
         **answers,
         "image": f"{answers['registry']}/{answers['service_name']}",
         "module": f"{answers.get('module_root')}/{answers['package']}",
+        "catalog_owner": answers["owner"].replace("/", "-")[:63].rstrip("-._"),
     }
     for path, text in files.items():
         if parse := PARSERS.get(Path(path).suffix):
@@ -213,7 +229,11 @@ OTHER = {
 
 def unread(template: Template, question: str) -> set[str]:
     """The files that change with an answer, and from which no reader gets it back."""
-    names = {"description": {question}, "owner": {question}, "registry": {question, "image"}}
+    names = {
+        "description": {question},
+        "owner": {question, "catalog_owner"},
+        "registry": {question, "image"},
+    }
     found = set()
     for language, base in STACKS:
         for ci in PROVIDERS:

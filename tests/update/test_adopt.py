@@ -35,7 +35,10 @@ build:
 DOCKERFILE = "FROM docker.io/library/alpine:3.22\nCOPY . /app\nCMD /app/run\n"
 MAKEFILE = "build:\n\t@echo ours\n"
 # Beside the project's own, in every language.
-ALWAYS = {".editorconfig", ".gitattributes"}
+ALWAYS = {
+    ".devcontainer/devcontainer.json", ".editorconfig", ".gitattributes", ".pre-commit-config.yaml",
+    "AGENTS.md", "catalog-info.yaml", "compose.yaml", "mkdocs.yml",
+}  # fmt: skip
 PLATFORM = ("specs/", "ci/", ".github/workflows/")
 GITHUB = "github" if "github" in CI else "none"
 ANSWERS = {"platform_code": False, "kubernetes": False, "tracing": False}
