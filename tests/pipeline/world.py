@@ -88,7 +88,10 @@ class World:
 
         def images(*arguments: str) -> list[str]:
             listing = ["podman", "images", "--no-trunc", *arguments]
-            return run(listing, what="podman images", env=self.env).splitlines()
+            for _ in range(10):  # it fails where another world removes an image meanwhile
+                with contextlib.suppress(LabError):
+                    return run(listing, what="podman images", env=self.env).splitlines()
+            return []
 
         # Another world may run beside this one, with the same programs under the same names.
         mine = images("--quiet", f"--filter=label={LABEL}={self.address}")
