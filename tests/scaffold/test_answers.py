@@ -1,6 +1,6 @@
 """Whatever a person answers: the service means it, or the question says why not.
 
-`make test-nightly` tries twenty times more; `pytest --hypothesis-seed=N` repeats a failure.
+`make test-nightly` tries fifty times more; `pytest --hypothesis-seed=N` repeats a failure.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from markdown_it import MarkdownIt
 from inprocess import Template
 from rendering import COMBINATIONS, ROOT, copy_template, rendered_files
 
-SETS = int(os.environ.get("ANSWER_SETS", "2500"))
+SETS = int(os.environ.get("ANSWER_SETS", "1000"))
 COPIES = SETS // 25
 PARTS = 8
 STACKS = sorted({(c["language"], c["runtime_base"]) for c in COMBINATIONS.values()})
