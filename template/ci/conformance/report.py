@@ -165,7 +165,7 @@ def adoption(found: Adoption, form: str) -> str:
             lines.append(f"  {state:<8} {step.what}{f' ({step.unknown})' if step.unknown else ''}")
             for item in step.missing:
                 lines.append(f"           {where(item)}: {item.message}")
-                lines += textwrap.wrap(f"do: {item.fix}", 99, initial_indent=" " * 11, subsequent_indent=" " * 15)
+                lines.append(f"           do: {item.fix}")  # in one line, for it may hold a command to copy
     lines.append("")
     for note in found.notes:
         lines += textwrap.wrap(f"note: {note}", 110, subsequent_indent=" " * 6)
