@@ -2,10 +2,8 @@
 # Opens a merge request that sets what was promoted in an overlay of a GitOps repository, or
 # renews the one that is open: the digest of the release, and that of its twin. With
 # ROLLBACK_TO, `previous` or a release's digest, it puts both back from the overlay's history.
-#
-# git gets the token from a credential helper that reads it from the environment: it
-# is in no URL, on no command line and in no file.
 . ci/pipeline/common.sh
+. ci/pipeline/merge-request.sh
 
 need "ci/gitlab/hand-off.yml says what the job wants" GITOPS_REPOSITORY GITOPS_TOKEN
 need ".gitlab-ci.yml has it" IMAGE_REPOSITORY
@@ -13,6 +11,7 @@ command -v git >/dev/null 2>&1 || fail "the job's image has no git: GITOPS_IMAGE
 overlay=${GITOPS_PATH:-deploy/overlays/production}/kustomization.yaml
 service=${IMAGE_REPOSITORY##*/}
 branch=deploy/$service
+remote=$GITOPS_REPOSITORY
 signature='Opened-by: ci/pipeline/hand-off.sh'
 case $GITOPS_REPOSITORY in
   *@*) fail "GITOPS_REPOSITORY has a user in it, want https://gitlab.example.com/acme/gitops.git" ;;
@@ -30,31 +29,7 @@ elif [ "$ROLLBACK_TO" != previous ]; then
   check ROLLBACK_DIGEST "$ROLLBACK_TO" "ROLLBACK_TO wants previous, or the digest of a release"
 fi
 
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-host=$(printf '%s\n' "$GITOPS_REPOSITORY" | sed 's|^\([a-z]*://[^/]*\)/.*|\1|')
-export GIT_TERMINAL_PROMPT=0 GIT_CONFIG_GLOBAL="$scratch/gitconfig"
-git config --global credential.helper ''
-# shellcheck disable=SC2016 # the shell that git starts expands it
-git config --global "credential.$host.helper" \
-  '!f() { echo username=hand-off; echo "password=$GITOPS_TOKEN"; }; f'
-if [ -n "${CI_SERVER_TLS_CA_FILE:-}" ]; then
-  git config --global "http.$host.sslCAInfo" "$CI_SERVER_TLS_CA_FILE"
-fi
-export GIT_AUTHOR_NAME="${GIT_AUTHOR_NAME:-Hand-off}" \
-  GIT_AUTHOR_EMAIL="${GIT_AUTHOR_EMAIL:-hand-off@noreply.${CI_SERVER_HOST:-localhost}}"
-export GIT_COMMITTER_NAME="$GIT_AUTHOR_NAME" GIT_COMMITTER_EMAIL="$GIT_AUTHOR_EMAIL"
-
-# Runs git and keeps its answer; $1 says what did not work.
-ask() {
-  what=$1
-  shift
-  git "$@" >"$scratch/answer" 2>&1 || {
-    cat "$scratch/answer" >&2
-    fail "$what; GITOPS_TOKEN wants the scope write_repository and the role Developer"
-  }
-}
-
+use_token Hand-off GITOPS_TOKEN
 ask "cannot clone $GITOPS_REPOSITORY" clone --quiet --single-branch "$GITOPS_REPOSITORY" "$scratch/gitops"
 script=$PWD/ci/pipeline/overlay.awk
 cd "$scratch/gitops" || exit
@@ -99,23 +74,9 @@ if [ -z "$(git status --porcelain)" ]; then
 fi
 
 target=$(git rev-parse --abbrev-ref HEAD)
-ask "cannot read $GITOPS_REPOSITORY" ls-remote "$GITOPS_REPOSITORY" "refs/heads/$branch"
-seen=$(sed -n "s|[[:space:]]refs/heads/$branch\$||p" "$scratch/answer")
-if [ -n "$seen" ]; then
-  ask "cannot read $branch" fetch --quiet "$GITOPS_REPOSITORY" "$seen"
-  git show --no-patch --format=%B "$seen" | grep -Fqx "$signature" ||
-    git merge-base --is-ancestor "$seen" HEAD ||
-    fail "$branch has a commit of a person, so it is not renewed: merge it, or close its merge request and delete the branch"
-fi
+find_branch
+must_be_own 'Opened-by: ci/pipeline/hand-off[.]sh'
 git add --all
 git commit --quiet --no-verify --message "$title" \
   --message "$IMAGE_REPOSITORY@$RELEASE_DIGEST, and $DEBUG_DIGEST as its twin." --message "$signature"
-ask "cannot push $branch" push \
-  --force-with-lease="refs/heads/$branch:$seen" \
-  --push-option=merge_request.create \
-  --push-option="merge_request.target=$target" \
-  --push-option="merge_request.title=$title" \
-  --push-option=merge_request.remove_source_branch \
-  "$GITOPS_REPOSITORY" "HEAD:refs/heads/$branch"
-cat "$scratch/answer"
-echo "$branch: $title"
+open_request "$target" "$title"

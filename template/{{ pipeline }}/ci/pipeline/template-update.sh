@@ -1,10 +1,8 @@
 #!/bin/sh
 # Opens a merge request with the newest release of the service template, or renews
 # the one that is open. Where the update conflicts it is a draft that names the files.
-#
-# git gets the token from a credential helper that reads it from the environment: it
-# is in no URL, on no command line and in no file.
 . ci/pipeline/common.sh
+. ci/pipeline/merge-request.sh
 
 need "GitLab sets it in the pipeline of a branch" \
   CI_COMMIT_BRANCH CI_PROJECT_URL CI_SERVER_HOST CI_SERVER_URL
@@ -17,36 +15,12 @@ done
 remote=$CI_PROJECT_URL.git
 branch=template-update/$CI_COMMIT_BRANCH
 signature='Opened-by: ci/pipeline/template-update.sh'
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-
+use_token "Template update" TEMPLATE_UPDATE_TOKEN
 # The workspace may belong to another user than the one that runs the job. Only this
 # GitLab gets the token, also where the answers name a template on it by SSH.
-host=$(printf '%s\n' "$CI_PROJECT_URL" | sed 's|^\([a-z]*://[^/]*\)/.*|\1|')
-export GIT_TERMINAL_PROMPT=0 GIT_CONFIG_GLOBAL="$scratch/gitconfig"
 git config --global safe.directory '*'
-git config --global credential.helper ''
-# shellcheck disable=SC2016 # the shell that git starts expands it
-git config --global "credential.$host.helper" \
-  '!f() { echo username=template-update; echo "password=$TEMPLATE_UPDATE_TOKEN"; }; f'
 git config --global "url.$CI_SERVER_URL/.insteadOf" "git@$CI_SERVER_HOST:"
-if [ -n "${CI_SERVER_TLS_CA_FILE:-}" ]; then
-  git config --global "http.$host.sslCAInfo" "$CI_SERVER_TLS_CA_FILE"
-fi
-export GIT_AUTHOR_NAME="${GIT_AUTHOR_NAME:-Template update}" \
-  GIT_AUTHOR_EMAIL="${GIT_AUTHOR_EMAIL:-template-update@noreply.$CI_SERVER_HOST}"
-export GIT_COMMITTER_NAME="$GIT_AUTHOR_NAME" GIT_COMMITTER_EMAIL="$GIT_AUTHOR_EMAIL"
 export COPIER_CACHE_DIR="$scratch/copier"
-
-# Runs git and keeps its answer; $1 says what did not work.
-ask() {
-  what=$1
-  shift
-  git "$@" >"$scratch/answer" 2>&1 || {
-    cat "$scratch/answer" >&2
-    fail "$what; TEMPLATE_UPDATE_TOKEN wants the scope write_repository and the role Developer"
-  }
-}
 
 # In a clone: the workspace stays clean, and its git configuration, where the runner
 # keeps a token of its own, is left alone.
@@ -70,19 +44,12 @@ if [ -z "$versions" ] || { [ "$code" != 0 ] && [ -z "$unsettled" ]; }; then
 fi
 
 # An open merge request is renewed for a newer release, unless a person works on it.
-ask "cannot read $remote" ls-remote "$remote" "refs/heads/$branch"
-seen=$(sed -n "s|[[:space:]]refs/heads/$branch\$||p" "$scratch/answer")
-if [ -n "$seen" ]; then
-  ask "cannot read $branch of $remote" fetch --quiet "$remote" "$seen"
-  if git show "$seen:.copier-answers.yml" | grep -Fqx "$release"; then
-    echo "$branch has this release already: merge its merge request, or close it and keep the branch"
-    exit 0
-  fi
-  git show --no-patch --format=%B "$seen" |
-    grep -Eqx 'Opened-by: ci/(gitlab|pipeline)/template-update[.]sh' ||
-    git merge-base --is-ancestor "$seen" HEAD ||
-    fail "$branch has a commit of a person, so it is not renewed: merge it, or close its merge request and delete the branch"
+find_branch
+if [ -n "$seen" ] && git show "$seen:.copier-answers.yml" | grep -Fqx "$release"; then
+  echo "$branch has this release already: merge its merge request, or close it and keep the branch"
+  exit 0
 fi
+must_be_own 'Opened-by: ci/(gitlab|pipeline)/template-update[.]sh'
 
 title="Update the service template from $versions"
 description="The notes of the release are in the commit message. Renewed by the next scheduled pipeline that finds a newer release, as long as nobody else commits to the branch."
@@ -98,13 +65,4 @@ fi
 [ -z "$unsettled" ] || title="Draft: $title"
 git add --all
 git commit --quiet --no-verify --file "$scratch/message"
-ask "cannot push $branch to $remote" push \
-  --force-with-lease="refs/heads/$branch:$seen" \
-  --push-option=merge_request.create \
-  --push-option="merge_request.target=$CI_COMMIT_BRANCH" \
-  --push-option="merge_request.title=$title" \
-  --push-option="merge_request.description=$description" \
-  --push-option=merge_request.remove_source_branch \
-  "$remote" "HEAD:refs/heads/$branch"
-cat "$scratch/answer"
-echo "$branch: $title"
+open_request "$CI_COMMIT_BRANCH" "$title" --push-option="merge_request.description=$description"
