@@ -279,8 +279,7 @@ class Plan:
 
 def platform_paths(commit: str) -> pathspec.GitIgnoreSpec:
     ownership = yaml.safe_load(git(ROOT, "cat-file", "blob", f"{commit}:ownership.yml"))
-    owned = ownership["platform"]
-    lists = owned.values() if isinstance(owned, dict) else [owned]
+    lists = ownership["platform"].values()
     return pathspec.GitIgnoreSpec.from_lines(pattern for patterns in lists for pattern in patterns)
 
 
@@ -497,7 +496,7 @@ def summary(made: Plan, found: Layout, destination: Destination) -> Iterator[str
         yield f"the same already: {', '.join(made.same)}"
 
 
-def proposals(found: Layout, answers: dict[str, Any] | None = None) -> Iterator[str]:
+def proposals(found: Layout) -> Iterator[str]:
     for question in SHOWN:
         if question in found.answers:
             yield f"  {question:<13} {found.answers[question]}  ({found.origins[question]})"

@@ -8,14 +8,10 @@
 # It is the newest release that the checkout contains, or its last commit where there is
 # none; and the checkout's remote where that has the commit too, the checkout's absolute
 # path otherwise. DATA="question=answer …" answers questions: an answer may have spaces, and
-# several may stand on a line each.
+# several may stand on a line each. Who calls it has cleared what leads git elsewhere, and
+# turned a person's hooks off.
 set -eu
 unset CDPATH
-unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR GIT_OBJECT_DIRECTORY GIT_NAMESPACE GIT_PREFIX
-# No hook of a person's own runs.
-count=${GIT_CONFIG_COUNT:-0}
-export "GIT_CONFIG_KEY_$count=core.hooksPath" "GIT_CONFIG_VALUE_$count=/dev/null"
-export GIT_CONFIG_COUNT=$((count + 1))
 
 verb=$1
 checkout=$(cd "$(dirname "$0")/.." && pwd)
