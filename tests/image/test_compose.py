@@ -16,6 +16,7 @@ import yaml
 from services import LANGUAGES, Service
 
 from lab import Lab
+from lab.runtime import Port
 from lab.system import run
 from rendering import Render
 
@@ -58,12 +59,13 @@ def project(lab: Lab, scaffold: Render) -> Iterator[tuple[Project, int]]:
         pytest.skip("podman-compose wants podman")
     answers = LANGUAGES["go"]
     service = Service(lab, scaffold(**answers), answers)
-    port = 20000 + os.getpid() % 9000
-    made = Project(lab, service.directory, service.release.ref, port)
+    port = Port(lab.runtime / "ports")
+    made = Project(lab, service.directory, service.release.ref, port.number)
     try:
-        yield made, port
+        yield made, port.number
     finally:
         made.compose("down")
+        port.release()
 
 
 def answers_at(url: str) -> bool:

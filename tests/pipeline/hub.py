@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -18,7 +17,7 @@ from quick import quick
 from world import PASSWORD, USER, World
 
 from lab import install
-from lab.system import LabError, run
+from lab.system import run
 from rendering import ROOT
 
 WORKFLOWS = ROOT / "template" / "{{ github }}" / ".github" / "workflows"
@@ -241,35 +240,20 @@ class Hub:
 
     def kill(self, script: str) -> bool:
         """Kill the container of this service that runs a script, once there is one."""
+        words = script.split()
         for _ in range(300):
-            if self._kill(script):
+            if self.world.kill(
+                self.repository, lambda config: set(words) <= set(config["Cmd"] or [])
+            ):
                 return True
             time.sleep(0.1)
-        return False
-
-    def _kill(self, script: str) -> bool:
-        env = self.world.env
-        for container in run(["podman", "ps", "-q", "--no-trunc"], what="ps", env=env).split():
-            with contextlib.suppress(LabError):  # somebody else's, which has ended
-                text = run(["podman", "inspect", container], what="inspect", env=env)
-                [found] = json.loads(text)
-                mine = f"IMAGE_REPOSITORY={self.world.address}/{self.repository}"
-                words = [*(found["Config"]["Cmd"] or []), *found["Args"]]
-                if mine in found["Config"]["Env"] and set(script.split()) <= set(words):
-                    run(["podman", "kill", container], what="kill", env=env)
-                    return True
         return False
 
     def tags(self) -> dict[str, str]:
         return self.world.tags(self.repository)
 
     def manifests(self) -> set[str]:
-        """Every image of the service that is in the registry, tagged or not."""
-        storage = self.world.registry.config.parent / "storage"
-        found = storage.glob(
-            f"docker/registry/v2/repositories/{self.repository}/_manifests/revisions/*/*"
-        )
-        return {path.name for path in found}
+        return self.world.manifests(self.repository)
 
 
 def without_queue(directory: Path) -> None:

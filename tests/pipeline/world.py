@@ -13,7 +13,7 @@ import stat
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -117,6 +117,30 @@ class World:
                 return {}
             raise
         return {name: self.crane("digest", f"{self.address}/{repository}:{name}") for name in names}
+
+    def manifests(self, repository: str) -> set[str]:
+        """Every image of a repository that is in the registry, tagged or not."""
+        storage = self.registry.config.parent / "storage"
+        found = storage.glob(
+            f"docker/registry/v2/repositories/{repository}/_manifests/revisions/*/*"
+        )
+        return {path.name for path in found}
+
+    def kill(self, repository: str, which: Callable[[dict[str, Any]], bool]) -> bool:
+        """Kill the containers of a service that run now and whose configuration is meant."""
+        killed = False
+        for container in self.podman("ps", "--quiet", "--no-trunc").split():
+            with contextlib.suppress(LabError):  # somebody else's, which has ended
+                text = self.podman("inspect", "--format={{json .Config}}", container)
+                config = json.loads(text)
+                mine = f"IMAGE_REPOSITORY={self.address}/{repository}" in config["Env"]
+                if mine and which(config):
+                    self.podman("kill", container)
+                    killed = True
+        return killed
+
+    def podman(self, *arguments: str) -> str:
+        return run(["podman", *arguments], what=f"podman {arguments[0]}", env=self.env)
 
     def image(self, reference: str) -> dict[str, Any]:
         config: dict[str, Any] = json.loads(self.crane("config", f"{self.address}/{reference}"))
@@ -379,18 +403,9 @@ class Project:
         )  # fmt: skip
         return self.ended(done.returncode, done.stdout)
 
-    def podman(self, *arguments: str) -> str:
-        return run(["podman", *arguments], what=f"podman {arguments[0]}", env=self.world.env)
-
     def kill(self, job: str) -> None:
         """Kill the container of a job of this project that runs now."""
-        for container in self.podman("ps", "--quiet", "--no-trunc").split():
-            with contextlib.suppress(LabError):  # somebody else's, which has ended
-                env = self.podman("inspect", "--format={{json .Config.Env}}", container)
-                values = set(json.loads(env))
-                mine = f"IMAGE_REPOSITORY={self.world.address}/{self.repository}" in values
-                if mine and f"CI_JOB_NAME={job}" in values:
-                    self.podman("kill", container)
+        self.world.kill(self.repository, lambda config: f"CI_JOB_NAME={job}" in config["Env"])
 
     def ended(self, code: int, log: str) -> Run:
         self.logs += log
@@ -403,12 +418,7 @@ class Project:
         return self.world.tags(self.repository)
 
     def manifests(self) -> set[str]:
-        """Every image of the service that is in the registry, tagged or not."""
-        storage = self.world.registry.config.parent / "storage"
-        found = storage.glob(
-            f"docker/registry/v2/repositories/{self.repository}/_manifests/revisions/*/*"
-        )
-        return {path.name for path in found}
+        return self.world.manifests(self.repository)
 
     def release(self, version: str) -> None:
         """Run the pipeline of a version's tag: both pairs are there, and nothing else has moved."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 import yaml
 
 from lab import Missing, install
+from lab.system import write_atomically
 from rendering import COMBINATIONS, ROOT, Render
 
 HERE = Path(__file__).with_name("mermaid")
@@ -38,7 +38,7 @@ def faults(named: dict[str, str]) -> dict[str, str]:
         pytest.skip(str(missing))
     # Modules are looked for beside the script.
     script = place / "parse.mjs"
-    shutil.copy(HERE / "parse.mjs", script)
+    write_atomically(script, (HERE / "parse.mjs").read_text(encoding="utf-8"))
     done = subprocess.run(
         [node, script], input=json.dumps(named), capture_output=True, text=True, check=True
     )
