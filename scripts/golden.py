@@ -1,8 +1,9 @@
 """Write the golden services: what each combination of answers in tests/matrix.yml renders.
 
-tests/golden/<combination>/ has every file that Jinja rendered, whole, and MANIFEST, which
-names every path of the service with its mode and SHA-256 sum; a verbatim file is read in
-template/ itself. `--check` writes nothing, prints the difference and exits 1 when there is one.
+tests/golden/<combination>/ has MANIFEST, which names every path of the service with its mode
+and SHA-256 sum, and every file that Jinja rendered, whole, unless a combination further up
+in the matrix has the same one; a verbatim file is read in template/ itself. `--check` writes
+nothing, prints the difference and exits 1 when there is one.
 """
 
 from __future__ import annotations
@@ -87,11 +88,14 @@ def main() -> int:
     parser.add_argument("--golden", type=Path, default=GOLDEN, help="where the golden services are")
     arguments = parser.parse_args()
     matrix = yaml.safe_load((ROOT / "tests/matrix.yml").read_text(encoding="utf-8"))
-    wanted = {
-        f"{name}/{path}": text
-        for name, answers in matrix["combinations"].items()
-        for path, text in golden_files(arguments.root, answers).items()
-    }
+    wanted: dict[str, str] = {}
+    shown: set[tuple[str, str]] = set()
+    for name, answers in matrix["combinations"].items():
+        files = golden_files(arguments.root, answers)
+        wanted |= {
+            f"{name}/{path}": text for path, text in files.items() if (path, text) not in shown
+        }
+        shown |= files.items()
     golden: Path = arguments.golden
     found = existing_files(golden)
     if wanted == found:
