@@ -16,7 +16,10 @@ MATRIX: dict[str, dict[str, dict[str, Any]]] = yaml.safe_load(
     (ROOT / "tests" / "matrix.yml").read_text(encoding="utf-8")
 )
 COMBINATIONS = MATRIX["combinations"]
+UNASKED = MATRIX["unasked"]
 EXTREMES = MATRIX["extremes"]
+# What is rendered and linted; the combinations are built, too.
+ALL = COMBINATIONS | UNASKED | {f"extreme-{name}": answers for name, answers in EXTREMES.items()}
 
 Render = Callable[..., Path]
 

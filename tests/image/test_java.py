@@ -73,3 +73,24 @@ def test_the_runtime_has_the_modules_in_use(service: Service) -> None:
         "  static final Class<?> OTHER = com.sun.net.httpserver.HttpServer.class;\n",
     )
     assert modules(service.build("release")) == before | {"jdk.httpserver"}
+
+
+@pytest.fixture
+def trained(lab: Lab, scaffold: Render) -> Service:
+    answers = {**COMBINATIONS["java-distroless"], "aot_cache": True}
+    return Service(lab, scaffold(**answers), answers)
+
+
+def test_an_ahead_of_time_cache_is_in_use(trained: Service, lab: Lab, tmp_path: Path) -> None:
+    """The JVM takes the cache of the image, and none of jars that it was not made with."""
+    assert trained.findings(trained.release) == []
+    only = {"JAVA_TOOL_OPTIONS": "-XX:AOTMode=on"}
+    done = lab.call(trained.release, ["version"], only)
+    assert (done.exit_code, done.stdout.count("\n")) == (0, 1), done
+    # The same bytes with another time.
+    jar = tmp_path / "payments.jar"
+    jar.write_bytes(trained.release.read("/app/payments.jar"))
+    mounts = [f"{jar}:/app/payments.jar"]
+    assert lab.call(trained.release, ["version"], only, mounts=mounts).exit_code != 0
+    dropped = lab.call(trained.release, ["version"], mounts=mounts)
+    assert (dropped.exit_code, dropped.stdout) == (0, done.stdout)

@@ -9,12 +9,12 @@ import sys
 
 import pytest
 
-from rendering import COMBINATIONS, Render
+from rendering import COMBINATIONS, UNASKED, Render
 
 
-@pytest.mark.parametrize("name", COMBINATIONS)
+@pytest.mark.parametrize("name", COMBINATIONS | UNASKED)
 def test_a_fresh_service_has_no_finding(name: str, render: Render) -> None:
-    service = render(**COMBINATIONS[name])
+    service = render(**(COMBINATIONS | UNASKED)[name])
     result = subprocess.run(
         [sys.executable, "-B", "ci/conformance", "repo", "--strict", "--format", "json"],
         cwd=service, capture_output=True, text=True,

@@ -12,9 +12,8 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from rendering import COMBINATIONS, EXTREMES, ROOT, Render, rendered_files
+from rendering import ALL, ROOT, Render, rendered_files
 
-ALL = COMBINATIONS | {f"extreme-{name}": answers for name, answers in EXTREMES.items()}
 BIN = Path(sys.executable).parent
 
 

@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from rendering import COMBINATIONS, EXTREMES, Render, commit_all, git
+from rendering import ALL, COMBINATIONS, Render, commit_all, git
 
-ALL = COMBINATIONS | {f"extreme-{name}": answers for name, answers in EXTREMES.items()}
 LANGUAGES = {answers["language"]: answers for answers in reversed(COMBINATIONS.values())}
 BIN = Path(sys.executable).parent
 

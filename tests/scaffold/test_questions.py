@@ -263,6 +263,16 @@ def test_traces_need_the_platforms_code(template_repository: Path, tmp_path: Pat
     assert yaml.safe_load((tmp_path / "service/.copier-answers.yml").read_text())["tracing"] is True
 
 
+def test_an_ahead_of_time_cache_needs_the_platforms_code(
+    template_repository: Path, tmp_path: Path
+) -> None:
+    answers = {"language": "java", "aot_cache": True}
+    with pytest.raises(ValueError, match=r"(?s)'aot_cache'.*before 0.3.0"):
+        copy(template_repository, tmp_path / "refused", platform_code=False, **answers)
+    copy(template_repository, tmp_path / "service", **answers)
+    assert yaml.safe_load((tmp_path / "service/.copier-answers.yml").read_text())["aot_cache"]
+
+
 @pytest.mark.parametrize("language", sorted(QUESTIONS["language"]["choices"].values()))
 def test_a_team_that_has_its_own_code_is_given_none(
     language: str, template_repository: Path, tmp_path: Path

@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rendering import COMBINATIONS, EXTREMES, ROOT, Render, changed_files, rendered_files, snapshot
+from rendering import ALL, COMBINATIONS, ROOT, Render, changed_files, rendered_files, snapshot
 
 ANSWERS = [
     name for name in yaml.safe_load((ROOT / "copier.yml").read_text()) if not name.startswith("_")
 ]
-ALL = COMBINATIONS | {f"extreme-{name}": answers for name, answers in EXTREMES.items()}
 
 COPY = """
 import sys, yaml
