@@ -706,3 +706,12 @@ GROUPS: dict[str, str] = {
 }
 
 CHECKS: dict[str, Check] = {check.id: check for check in _CHECKS}
+
+HOUSE: dict[str, Check] = {}
+
+# Last, because a module of the house may import what imports this one.
+from . import house_checks  # noqa: E402
+
+HOUSE.update(house_checks.load(CHECKS))
+CHECKS.update(HOUSE)
+GROUPS.update({house_checks.group(check): "The house's own" for check in HOUSE})
