@@ -66,21 +66,38 @@ def parse_version(text: str) -> tuple[int, int, int]:
     return int(match[1]), int(match[2]), int(match[3])
 
 
+def own_file(root: Path, name: str) -> Path:
+    """A file of releases: the house's, where there is one, for those of this template are others."""
+    house = root / "house" / name
+    return house if house.exists() else root / name
+
+
 def read_releases(root: Path) -> list[Release]:
-    recorded = yaml.safe_load((root / "releases.yml").read_text(encoding="utf-8"))["releases"]
+    path = own_file(root, "releases.yml")
+    recorded = yaml.safe_load(path.read_text(encoding="utf-8"))["releases"]
     return [
         Release(r["version"], r["commit"], str(r["date"]), tuple(r["languages"])) for r in recorded
     ]
 
 
-def record(root: Path, release: Release) -> None:
-    path = root / "releases.yml"
+def stray_tags(root: Path) -> list[str]:
+    """Tags of releases that a house did not make: `make update` would take the highest of all."""
+    if not (root / "house/releases.yml").exists():
+        return []
+    made = {f"v{release.version}" for release in read_releases(root)}
+    tags = git(root, "tag", "--list", "v[0-9]*").split()
+    return sorted(set(tags) - made)
+
+
+def record(root: Path, release: Release) -> Path:
+    path = own_file(root, "releases.yml")
     text = path.read_text(encoding="utf-8").replace("releases: []\n", "releases:\n")
     path.write_text(
         f"{text}  - version: {release.version}\n    commit: {release.commit}\n"
         f'    date: "{release.date}"\n    languages: [{", ".join(release.languages)}]\n',
         encoding="utf-8",
     )
+    return path
 
 
 # The change log
