@@ -49,11 +49,12 @@ adopt: $(VENV)/.copier ## Bring a service that exists under the template: make a
 lint: $(VENV)/.test ## Lint this repository
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/python scripts/house.py --check
 	$(VENV)/bin/shellcheck .ci/run scripts/*.sh template/ci/*.sh tests/pipeline/*.sh
 
 .PHONY: house
-house: $(VENV)/.test ## Write what services get of bases.yml and of the house's own entries
-	$(VENV)/bin/python scripts/house.py
+house: $(VENV)/.test ## Write what services get of bases.yml and house/: make house [NAME="Acme Platform" begins it]
+	@$(VENV)/bin/python scripts/house.py $(if $(NAME),--start "$(NAME)")
 
 .PHONY: lock
 lock: $(VENV)/.test ## Write the lock of platform files after a change to one

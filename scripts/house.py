@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import house_own
 import yaml
 from lock import lock_texts
 
@@ -58,11 +59,17 @@ def load(path: Path, name: str) -> Entry:
 
 
 def table(root: Path = ROOT) -> Entry:
-    """The table of the template with the house's entries in it: `bases` and `signers`."""
+    """The table of the template with the house's entries in it: `bases`, `signers`, and `house`."""
     own = load(root / BASES, BASES)
     house = load(root / HOUSE, HOUSE) if (root / HOUSE).exists() else {}
+    if faults := [f"{HOUSE}: {fault}" for fault in house_own.faults(root, house)]:
+        raise Wrong("\n".join(faults))
     entries = merge_bases(own["bases"], house.get("bases") or [], own)
-    return {"bases": entries, "signers": signers([*entries, *own["by_hand"]])}
+    return {
+        "bases": entries,
+        "signers": signers([*entries, *own["by_hand"]]),
+        "house": house_own.values(house),
+    }
 
 
 def merge_bases(own: list[Entry], added: object, defaults: Entry) -> list[Entry]:
@@ -192,9 +199,10 @@ def signers(entries: list[Entry]) -> list[dict[str, str]]:
     return [{"repository": name, **found[name]} for name in sorted(found)]
 
 
-def toml_text(tables: dict[str, list[dict[str, str]]]) -> str:
+def toml_text(house: dict[str, str], tables: dict[str, list[dict[str, str]]]) -> str:
     """TOML in a form that needs no parser: a string a line, nothing escaped."""
     lines = ["# Written by `make house` of the service template: what this platform offers."]
+    lines += ["", "[house]", *(f'{key} = "{value}"' for key, value in house.items())]
     for name, rows in tables.items():
         for row in rows:
             lines += ["", f"[[{name}]]", *(f'{key} = "{value}"' for key, value in row.items())]
@@ -203,43 +211,61 @@ def toml_text(tables: dict[str, list[dict[str, str]]]) -> str:
 
 def data_text(values: Entry) -> str:
     def text(value: object) -> str:
+        if isinstance(value, list):
+            return ", ".join(map(str, value))
         return str(value).lower() if isinstance(value, bool) else str(value)
 
+    house = {key: text(values["house"][key]) for key in house_own.SERVICE_KEYS}
     rows = [{key: text(entry[key]) for key in KEYS} for entry in values["bases"]]
-    return toml_text({"base": rows, "signer": values["signers"]})
+    return toml_text(house, {"base": rows, "signer": values["signers"]})
 
 
 def json_text(values: Entry) -> str:
     """The same for Copier; an entry a line, for whoever reads the diff."""
     rows = [json.dumps({key: entry[key] for key in KEYS}) for entry in values["bases"]]
-    return '{"bases": [\n' + ",\n".join(rows) + "\n]}\n"
+    house = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in values["house"].items()]
+    return '{"house": {\n' + ",\n".join(house) + '\n},\n"bases": [\n' + ",\n".join(rows) + "\n]}\n"
 
 
 def texts(root: Path = ROOT) -> dict[Path, str]:
     """Map each file that is written from the tables to its text."""
     values = table(root)
-    return {root / DATA: data_text(values), root / JSON: json_text(values)}
+    return {
+        root / DATA: data_text(values),
+        root / JSON: json_text(values),
+        **house_own.files(root),
+    }
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="only say whether they are current")
+    parser.add_argument("--start", metavar="NAME", help="begin house/ for the team of this name")
     parser.add_argument("--root", type=Path, default=ROOT, help="the template's checkout")
     arguments = parser.parse_args()
+    if arguments.start:
+        for path in house_own.start(arguments.root, arguments.start):
+            print(f"house: wrote {path.relative_to(arguments.root)}")
     try:
         wanted = texts(arguments.root)
     except Wrong as error:
         print(f"house: {error}".replace("\n", "\nhouse: "), file=sys.stderr)
         return 2
     stale = _stale(wanted)
+    gone = house_own.left_over(arguments.root)
     for path, text in stale.items():
         if arguments.check:
-            print(f"{path} is not what {BASES} says; run: make house", file=sys.stderr)
+            print(f"{path} is not what {BASES} and house/ say; run: make house", file=sys.stderr)
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
+    for path in gone:
+        if arguments.check:
+            print(f"{path} is not in house/ any more; run: make house", file=sys.stderr)
+        else:
+            path.unlink()
     if arguments.check:
-        return 1 if stale else 0
+        return 1 if stale or gone else 0
     lock = (arguments.root / DATA).with_name("platform.lock")
     lock.write_text(lock_texts(arguments.root)[lock], encoding="utf-8")
     return 0

@@ -41,11 +41,14 @@ def lock_texts(root: Path) -> dict[Path, str]:
     """Map each lock of the template below `root` to its text."""
     ownership = yaml.safe_load((root / "ownership.yml").read_text(encoding="utf-8"))
     template = root / "template"
-    locks = {template / LOCK: lock_text(template, ownership["platform"]["all"], LOCK)}
+    house = ownership.get("house", [])
+    ours = [*ownership["platform"]["all"], *(f"!{path}" for path in house)]
+    locks = {template / LOCK: lock_text(template, ours, LOCK)}
     for name, folders in ownership["platform"].items():
         # template/{{ gitlab }}/ci/gitlab/… lands at ci/gitlab/…; the house's folder is in all.
         tree = template if name == HOUSE else template / f"{{{{ {name} }}}}"
         files = [path for path in folders if not path.endswith("/")]
+        files += house if name == HOUSE else []
         for folder in folders if name != "all" else []:
             lock = f"{folder.strip('/')}/{Path(LOCK).name}"
             if folder not in files and (tree / lock).parent.is_dir():

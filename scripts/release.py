@@ -109,7 +109,9 @@ def release_past(root: Path, version: str, commit: str) -> str:
     path = own_file(root, "CHANGELOG.md")
     notes = sections(path.read_text(encoding="utf-8"))
     if not has_notes(notes.get(version, "")):
-        raise Refused(f"{path.relative_to(root)} has no notes under [{version}]; write them and commit first")
+        raise Refused(
+            f"{path.relative_to(root)} has no notes under [{version}]; write them and commit first"
+        )
     if not has_commit(root, commit):
         raise Refused(f"this repository has no commit {commit}")
     check_ancestor(root, commit)

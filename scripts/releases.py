@@ -67,7 +67,7 @@ def parse_version(text: str) -> tuple[int, int, int]:
 
 
 def own_file(root: Path, name: str) -> Path:
-    """A file of releases: the house's, where there is one, for those of this template are others."""
+    """A file of releases: the house's, where it has one."""
     house = root / "house" / name
     return house if house.exists() else root / name
 
@@ -132,7 +132,8 @@ def questions(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def values(choices: object) -> set[str]:
     if isinstance(choices, dict):
-        return {str(value) for value in choices.values()}
+        plain = (v["value"] if isinstance(v, dict) else v for v in choices.values())
+        return {str(value) for value in plain}
     if isinstance(choices, list):
         return {str(choice[1] if isinstance(choice, list) else choice) for choice in choices}
     return set()
