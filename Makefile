@@ -12,8 +12,13 @@ PYTEST := $(VENV)/bin/python -m pytest
 # so they have half as many workers again.
 LAB_JOBS ?= $(shell expr $(JOBS) + $(JOBS) / 2)
 PYTEST_LAB = $(PYTEST) --numprocesses $(LAB_JOBS) --dist loadfile
-FAST_TIER := $(patsubst %,tests/%,scaffold conformance contract update benchmark) \
+FAST_TIER := $(patsubst %,tests/%,scaffold conformance contract update benchmark house) \
 	$(patsubst %,tests/pipeline/test_%.py,schema scripts workflows)
+# In a house's checkout its own tests run there, and the template's in a copy without the house.
+HOUSE := $(wildcard house/house.yml)
+COPY := .cache/without-house
+copy = $(VENV)/bin/python scripts/without_house.py $(COPY)
+in_copy = $(if $(HOUSE),$(copy) && $(MAKE) --directory $(COPY) $@,$(1))
 IMAGE_TIER := tests/image
 PIPELINE_TIER := $(filter-out $(FAST_TIER),$(wildcard tests/pipeline/test_*.py))
 export PATH := $(abspath $(VENV))/bin:$(PATH)
@@ -62,7 +67,8 @@ lock: $(VENV)/.test ## Write the lock of platform files after a change to one
 
 .PHONY: golden
 golden: $(VENV)/.test ## Write the golden services after a change to a render
-	$(VENV)/bin/python scripts/golden.py
+	$(if $(HOUSE),$(copy))
+	$(VENV)/bin/python scripts/golden.py $(if $(HOUSE),--root $(COPY))
 
 .PHONY: picture
 picture: $(VENV)/.test ## Draw docs/questions.svg after a change to a question
@@ -70,7 +76,8 @@ picture: $(VENV)/.test ## Draw docs/questions.svg after a change to a question
 
 .PHONY: test-fast
 test-fast: lint ## Run the fast tier: renders, answers, lint, updates, conformance
-	sh scripts/scratch.sh $(PYTEST) --numprocesses $(JOBS) --dist worksteal $(FAST_TIER)
+	$(if $(HOUSE),$(PYTEST) --numprocesses $(JOBS) tests/house/test_own.py)
+	$(call in_copy,sh scripts/scratch.sh $(PYTEST) --numprocesses $(JOBS) --dist worksteal $(FAST_TIER))
 
 .PHONY: test-nightly
 test-nightly: $(VENV)/.test ## Try fifty times more answers, all traces, all older services, today's dependencies
@@ -79,15 +86,15 @@ test-nightly: $(VENV)/.test ## Try fifty times more answers, all traces, all old
 
 .PHONY: test-image
 test-image: $(VENV)/.test ## Run the image tier: real images, built and run
-	$(PYTEST_LAB) $(IMAGE_TIER)
+	$(call in_copy,$(PYTEST_LAB) $(IMAGE_TIER))
 
 .PHONY: test-pipeline
 test-pipeline: $(VENV)/.test ## Run the pipeline tier: whole pipelines, on this machine
-	$(PYTEST_LAB) $(PIPELINE_TIER)
+	$(call in_copy,$(PYTEST_LAB) $(PIPELINE_TIER))
 
 .PHONY: test
 test: test-fast ## Run every test
-	$(PYTEST_LAB) $(IMAGE_TIER) $(PIPELINE_TIER)
+	$(if $(HOUSE),$(MAKE) --directory $(COPY) test-image test-pipeline,$(PYTEST_LAB) $(IMAGE_TIER) $(PIPELINE_TIER))
 
 .PHONY: bench
 bench: $(VENV)/.test ## Measure, write docs/benchmark.md: make bench [ONLY=images,template] [LANGUAGES=go]

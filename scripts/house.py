@@ -251,24 +251,26 @@ def main() -> int:
     except Wrong as error:
         print(f"house: {error}".replace("\n", "\nhouse: "), file=sys.stderr)
         return 2
-    stale = _stale(wanted)
-    gone = house_own.left_over(arguments.root)
-    for path, text in stale.items():
-        if arguments.check:
-            print(f"{path} is not what {BASES} and house/ say; run: make house", file=sys.stderr)
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+    if not arguments.check:
+        write(arguments.root)
+        return 0
+    stale, gone = _stale(wanted), house_own.left_over(arguments.root)
+    for path in stale:
+        print(f"{path} is not what {BASES} and house/ say; run: make house", file=sys.stderr)
     for path in gone:
-        if arguments.check:
-            print(f"{path} is not in house/ any more; run: make house", file=sys.stderr)
-        else:
-            path.unlink()
-    if arguments.check:
-        return 1 if stale or gone else 0
-    lock = (arguments.root / DATA).with_name("platform.lock")
-    lock.write_text(lock_texts(arguments.root)[lock], encoding="utf-8")
-    return 0
+        print(f"{path} is not in house/ any more; run: make house", file=sys.stderr)
+    return 1 if stale or gone else 0
+
+
+def write(root: Path) -> None:
+    """Write every file of the template that comes from the table and from a house."""
+    for path, text in _stale(texts(root)).items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    for path in house_own.left_over(root):
+        path.unlink()
+    lock = (root / DATA).with_name("platform.lock")
+    lock.write_text(lock_texts(root)[lock], encoding="utf-8")
 
 
 def _stale(wanted: dict[Path, str]) -> dict[Path, str]:
