@@ -113,6 +113,28 @@ def test_what_counts_as_a_deviation(
     assert ids(root) == expected
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"approver": "security"}, ""),
+        ({"approver": "@ada"}, ""),
+        ({"approver": "Bob"}, "Approver is Bob; who may approve: security, ada"),
+        ({"expires": "2026-09-17"}, "Expires is 181 days after Date; at most 180 are allowed"),
+    ],
+)
+def test_what_the_house_wants_of_a_deviation(
+    root: Path, changes: dict[str, str], said: str
+) -> None:
+    edit(root, "image/Dockerfile", "EXPOSE 8080", "RUN true")
+    edit(root, "ci/house/house.toml", 'approvers = ""', 'approvers = "security, ada"')
+    edit(root, "ci/house/house.toml", 'deviation_days = "0"', 'deviation_days = "180"')
+    lock(root)
+    allowed = {"approver": "security", "expires": "2026-09-16"}
+    deviation(root, deviates_from="ADR-003: DKF-011", **(allowed | changes))
+    assert ids(root) == ({"DEV-001", "DKF-011"} if said else set())
+    assert said in run("repo", root, "--today", TODAY).out
+
+
 def test_a_deviation_cannot_silence_the_checks_on_deviations(root: Path) -> None:
     deviation(root, 1, deviates_from="ADR-001: DEV-001, DEV-003")
     deviation(root, 2, expires="2020-01-01")

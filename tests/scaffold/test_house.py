@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,9 @@ import pytest
 import yaml
 
 from rendering import ROOT, copy_template, git
+
+sys.path.insert(0, str(ROOT / "scripts"))
+import house_own
 
 HOUSE = [sys.executable, str(ROOT / "scripts/house.py")]
 DATA = "template/ci/house/house.toml"
@@ -60,6 +64,7 @@ def test_a_change_of_the_table_makes_it_stale(tmp_path: Path) -> None:
     stale = house(template, "--check")
     assert stale.returncode == 1
     assert "run: make house" in stale.stderr
+    assert "Traceback" not in stale.stderr
     assert DATA in stale.stderr
     assert "cc-debian14" not in (template / DATA).read_text()
     assert house(template).returncode == 0
@@ -86,7 +91,7 @@ def awk(table: str, key: str, wanted: str, data: Path) -> str:
 
 def test_tomllib_and_awk_read_the_same() -> None:
     found = tomllib.loads((ROOT / DATA).read_text(encoding="utf-8"))
-    assert set(found) == {"base", "signer"}
+    assert set(found) == {"house", "base", "signer"}
     for row in found["signer"]:
         lines = awk("signer", "repository", row["repository"], ROOT / DATA).splitlines()
         assert sorted(lines) == sorted(f"{key}={value}" for key, value in row.items())
@@ -169,6 +174,100 @@ def test_a_wrong_entry_is_named(change: dict[str, Any], message: str, tmp_path: 
         assert "house/house.yml: bases" in result.stderr
         assert "Traceback" not in result.stderr
     assert (template / DATA).read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("colour: red", "colour is no setting; want name, template, owner, registry"),
+        ("name: ''", "name is '', want a line of text"),
+        ("name: '{{ x }}'", "name is '{{ x }}', want a line of text"),
+        ("owner: Acme", "owner is 'Acme'. Example: acme/checkout."),
+        ("owner: 7", "owner is 7, want a line of text"),
+        ("registry: https://x", "registry is 'https://x'. Example: registry.example.com/acme."),
+        ("languages: [cobol]", "languages is ['cobol'], want some of go, rust"),
+        ("languages: []", "languages is [], want some of go, rust"),
+        ("languages: go", "languages is 'go', want some of go, rust"),
+        ("prefix: SEC", "prefix is 'SEC', want four to eight capital letters such as ACME"),
+        ("deciders: Ada", "deciders is 'Ada', want a list of names"),
+        ("approvers: ['a, b']", "approvers is ['a, b'], want a list of names"),
+        ("deviation_days: long", "deviation_days is 'long', want a number of days"),
+        ("template: ../here", "template is '../here', want an address that git clones"),
+        ("template: https://me:secret@x.example/y", "template has credentials in it"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_named(text: str, message: str, tmp_path: Path) -> None:
+    template = make_house(tmp_path / "template", OWN)
+    (template / "house/house.yml").write_text(text + "\n")
+    result = house(template, "--check")
+    assert result.returncode == 2
+    assert f"house/house.yml: {message}" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "secret" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "message"),
+    [
+        ("ADRs/ADR-008-a-title.md", "# ADR-008: A title\n", "ADR-NNN-<kebab-title>.md, from"),
+        ("ADRs/data.md", "# Data\n", "ADR-NNN-<kebab-title>.md, from ADR-101 on"),
+        ("ADRs/ADR-101-data.md", "# ADR-102: Data\n", "no heading `# ADR-101: Title` at its top"),
+        ("checks/a-b.py", "", "<name>.py of a-z, 0-9 and _"),
+        ("checks/databases.py", "", "prefix is missing, and there are house/checks/"),
+    ],
+)  # fmt: skip
+def test_a_file_of_a_wrong_name_is_named(
+    path: str, text: str, message: str, tmp_path: Path
+) -> None:
+    template = make_house(tmp_path / "template", OWN)
+    (template / "house" / path).parent.mkdir()
+    (template / "house" / path).write_text(text)
+    result = house(template, "--check")
+    assert result.returncode == 2
+    assert message in result.stderr
+
+
+def test_a_house_begins_with_what_the_template_has(tmp_path: Path) -> None:
+    template = make_house(tmp_path / "template")
+    before = {path: (template / path).read_text() for path in (DATA, "partials/house.json")}
+    result = house(template, "--start", "Platform team")
+    assert result.returncode == 0, result.stderr
+    for path in ("house/house.yml", "house/CHANGELOG.md", "house/releases.yml"):
+        assert path in result.stdout
+    assert {path: (template / path).read_text() for path in before} == before
+    # Each value that the file shows behind a # is one that it takes.
+    shown = (template / "house/house.yml").read_text()
+    whole = re.sub(r"^# (?=[a-z_]+: )", "", shown, flags=re.MULTILINE)
+    (template / "house/house.yml").write_text(whole)
+    assert house(template).returncode == 0
+    assert set(yaml.safe_load(whole)) == {*house_own.DEFAULTS, "bases"}
+    # What is there stays.
+    assert house(template, "--start", "Another").returncode == 0
+    assert (template / "house/house.yml").read_text() == whole
+
+
+def test_what_a_house_takes_away_goes(tmp_path: Path) -> None:
+    template = make_house(tmp_path / "template", OWN)
+    record = template / "house/ADRs/ADR-101-data.md"
+    record.parent.mkdir()
+    record.write_text("# ADR-101: Data\n")
+    written = template / "template/specs/ADRs/ADR-101-data.md"
+    index = template / "template/specs/guidelines/house-records.md"
+    assert house(template).returncode == 0
+    assert written.exists()
+    assert "[ADR-101](../ADRs/ADR-101-data.md) | Data" in index.read_text()
+    assert "specs/ADRs/ADR-101-data.md" in (template / DATA).with_name("platform.lock").read_text()
+    # The template's own lock says nothing of it.
+    lock = [sys.executable, str(ROOT / "scripts/lock.py"), "--root", str(template)]
+    subprocess.run(lock, check=True)
+    assert b"ADR-101" not in (template / "template/ci/platform.lock").read_bytes()
+    record.unlink()
+    stale = house(template, "--check")
+    assert stale.returncode == 1
+    assert "ADR-101-data.md is not in house/ any more" in stale.stderr
+    assert house(template).returncode == 0
+    assert not written.exists()
+    assert not index.exists()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from copier.errors import UnsafeTemplateError
 from jinja2 import Environment
 
 from rendering import COMBINATIONS, EXTREMES, ROOT, Render, commit_all, copy_template
+
+sys.path.insert(0, str(ROOT / "scripts"))
+import releases
 
 CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
 QUESTIONS = {
@@ -63,7 +67,7 @@ def test_every_choice_is_in_the_matrix(render: Any) -> None:
         for name in used:
             used[name].add(answers[name])
         bases.setdefault(answers["language"], set()).add(answers["runtime_base"])
-    assert used == {name: set(QUESTIONS[name]["choices"].values()) for name in used}
+    assert used == {name: releases.values(QUESTIONS[name]["choices"]) for name in used}
     assert bases == {language: set(offered_bases(language)) for language in used["language"]}
 
 
@@ -263,7 +267,7 @@ def test_traces_need_the_platforms_code(template_repository: Path, tmp_path: Pat
     assert yaml.safe_load((tmp_path / "service/.copier-answers.yml").read_text())["tracing"] is True
 
 
-@pytest.mark.parametrize("language", sorted(QUESTIONS["language"]["choices"].values()))
+@pytest.mark.parametrize("language", sorted(releases.values(QUESTIONS["language"]["choices"])))
 def test_a_team_that_has_its_own_code_is_given_none(
     language: str, template_repository: Path, tmp_path: Path
 ) -> None:
