@@ -58,11 +58,12 @@ def load(path: Path, name: str) -> Entry:
 
 
 def table(root: Path = ROOT) -> Entry:
-    """The table of the template with the house's entries in it: `bases` and `signers`."""
+    """The template's table with the house's entries: `bases`, `by_hand` and `signers`."""
     own = load(root / BASES, BASES)
     house = load(root / HOUSE, HOUSE) if (root / HOUSE).exists() else {}
     entries = merge_bases(own["bases"], house.get("bases") or [], own)
-    return {"bases": entries, "signers": signers([*entries, *own["by_hand"]])}
+    by_hand = own["by_hand"]
+    return {"bases": entries, "by_hand": by_hand, "signers": signers([*entries, *by_hand])}
 
 
 def merge_bases(own: list[Entry], added: object, defaults: Entry) -> list[Entry]:
@@ -206,7 +207,8 @@ def data_text(values: Entry) -> str:
         return str(value).lower() if isinstance(value, bool) else str(value)
 
     rows = [{key: text(entry[key]) for key in KEYS} for entry in values["bases"]]
-    return toml_text({"base": rows, "signer": values["signers"]})
+    by_hand = [{"release": entry["release"]} for entry in values["by_hand"]]
+    return toml_text({"base": rows, "by_hand": by_hand, "signer": values["signers"]})
 
 
 def json_text(values: Entry) -> str:
