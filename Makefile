@@ -68,7 +68,7 @@ lock: $(VENV)/.test ## Write the lock of platform files after a change to one
 .PHONY: golden
 golden: $(VENV)/.test ## Write the golden services after a change to a render
 	$(if $(HOUSE),$(copy))
-	$(VENV)/bin/python scripts/golden.py $(if $(HOUSE),--root $(COPY))
+	$(VENV)/bin/python $(if $(HOUSE),$(COPY)/)scripts/golden.py $(if $(HOUSE),--golden tests/golden)
 
 .PHONY: picture
 picture: $(VENV)/.test ## Draw docs/questions.svg after a change to a question

@@ -59,15 +59,17 @@ def load(path: Path, name: str) -> Entry:
 
 
 def table(root: Path = ROOT) -> Entry:
-    """The table of the template with the house's entries in it: `bases`, `signers`, and `house`."""
+    """The template's table with the house's: `bases`, `by_hand`, `signers`, and `house`."""
     own = load(root / BASES, BASES)
     house = load(root / HOUSE, HOUSE) if (root / HOUSE).exists() else {}
     if faults := [f"{HOUSE}: {fault}" for fault in house_own.faults(root, house)]:
         raise Wrong("\n".join(faults))
     entries = merge_bases(own["bases"], house.get("bases") or [], own)
+    by_hand = own["by_hand"]
     return {
         "bases": entries,
-        "signers": signers([*entries, *own["by_hand"]]),
+        "by_hand": by_hand,
+        "signers": signers([*entries, *by_hand]),
         "house": house_own.values(house),
     }
 
@@ -199,10 +201,9 @@ def signers(entries: list[Entry]) -> list[dict[str, str]]:
     return [{"repository": name, **found[name]} for name in sorted(found)]
 
 
-def toml_text(house: dict[str, str], tables: dict[str, list[dict[str, str]]]) -> str:
+def toml_text(tables: dict[str, list[dict[str, str]]]) -> str:
     """TOML in a form that needs no parser: a string a line, nothing escaped."""
     lines = ["# Written by `make house` of the service template: what this platform offers."]
-    lines += ["", "[house]", *(f'{key} = "{value}"' for key, value in house.items())]
     for name, rows in tables.items():
         for row in rows:
             lines += ["", f"[[{name}]]", *(f'{key} = "{value}"' for key, value in row.items())]
@@ -217,7 +218,10 @@ def data_text(values: Entry) -> str:
 
     house = {key: text(values["house"][key]) for key in house_own.SERVICE_KEYS}
     rows = [{key: text(entry[key]) for key in KEYS} for entry in values["bases"]]
-    return toml_text(house, {"base": rows, "signer": values["signers"]})
+    by_hand = [{"release": entry["release"]} for entry in values["by_hand"]]
+    return toml_text(
+        {"house": [house], "base": rows, "by_hand": by_hand, "signer": values["signers"]}
+    )
 
 
 def json_text(values: Entry) -> str:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from copier import run_copy
 from copier.errors import UnsafeTemplateError
-from jinja2 import Environment
+from jinja2 import Environment, FileSystemLoader
 
 from rendering import COMBINATIONS, EXTREMES, ROOT, Render, commit_all, copy_template
 
@@ -72,10 +72,10 @@ def test_every_choice_is_in_the_matrix(render: Any) -> None:
 
 
 def offered_bases(language: str) -> list[str]:
-    from jinja2_ansible_filters.core_filters import to_json  # type: ignore[import-untyped]
-
-    environment = Environment(autoescape=False)
-    environment.filters["to_json"] = to_json
+    environment = Environment(
+        autoescape=False, loader=FileSystemLoader(ROOT),
+        extensions=["jinja2_ansible_filters.AnsibleCoreFiltersExtension"],
+    )  # fmt: skip
     choices = environment.from_string(QUESTIONS["runtime_base"]["choices"])
     return list(yaml.safe_load(choices.render(language=language)).values())
 

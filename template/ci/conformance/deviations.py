@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from . import house_data
+from . import house
 from .model import Finding
 from .records import CHECK_ID, Record, Records, known_adr, parse_date
 from .registry import CHECKS
@@ -33,8 +33,8 @@ class Deviations:
     def __init__(self, records: Records, today: datetime.date) -> None:
         self.findings: list[Finding] = []
         self._deviations: list[Deviation] = []
-        self._approvers = house_data.names(records.root, "approvers")
-        self._days = house_data.deviation_days(records.root)
+        self._approvers = house.names("approvers")
+        self._days = house.deviation_days()
         for record in records.records:
             if record.kind == "SVC" and self._is_deviation(record):
                 self._read(record, records, today)

@@ -39,6 +39,7 @@ SECTIONS = {
 
 CHECK_ID = re.compile(r"(?<![\w-])(?!ADR-|SVC-|CVE-)[A-Z]{3,8}-\d{3}(?![\w-])")
 _RECORD_ID = re.compile(r"\b(ADR-\d{3}|SVC-\d{4})\b")
+_PART = re.compile(r"\b(?:ADR-\d{3}|SVC-\d{4}),? in part\b")
 _FILE_NAME = {
     "ADR": re.compile(r"ADR-(\d{3})-[a-z0-9]+(?:-[a-z0-9]+)*\.md"),
     "SVC": re.compile(r"SVC-(\d{4})-[a-z0-9]+(?:-[a-z0-9]+)*\.md"),
@@ -194,7 +195,9 @@ class Records:
                     message = f"{mine} names {name}, but {theirs} there does not name {record.id}"
                     yield self._finding("REC-007", record.path, message, record.line(mine))
         if "status" in record.fields and "superseded by" in record.fields:
-            superseded, status = bool(record.names("Superseded by")), record.value("Status")
+            # A record of which only a part is superseded holds.
+            whole = _RECORD_ID.findall(_PART.sub("", record.value("Superseded by")))
+            superseded, status = bool(whole), record.value("Status")
             if superseded != (status == "Superseded") and status in STATUSES:
                 message = f"Status is {status}, Superseded by is {record.value('Superseded by') or 'empty'}"
                 yield self._finding("REC-007", record.path, message, record.line("Status"))

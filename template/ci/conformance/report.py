@@ -7,7 +7,7 @@ import json
 import textwrap
 from itertools import groupby
 
-from . import house_data, records
+from . import house, records
 from .adoption import Adoption
 from .model import Check, Finding, Result
 from .registry import ADRS, CHECKS, GROUPS, HOUSE
@@ -212,7 +212,7 @@ def explanation(check: Check, root: str) -> str:
         if check.id.startswith("DEV")
         else [
             "copy specs/ADRs/service/SVC-0000-template.md to the next free number, with Status Accepted, "
-            f"an Approver {_approvers(root)}, an Expires date{_at_most(root)}, and the row",
+            f"an Approver {_approvers()}, an Expires date{_at_most()}, and the row",
             f"| Deviates from | {check.adr}: {check.id} |",
         ]
     )
@@ -226,7 +226,7 @@ def explanation(check: Check, root: str) -> str:
         ("decision", [f"{check.adr}: {_title(check.adr, decision)}", decision.path if decision else records.FOLDER]),
         ("rule", named),
         ("deviate", deviate),
-        ("ask", _deciders(root)),
+        ("ask", [house.team()] if house.team() else []),
     )
     lines = [f"{check.id} {check.title}: {check.summary}", ""]
     for name, paragraphs in parts:
@@ -242,18 +242,11 @@ def _title(adr: str, record: records.Record | None) -> str:
     return record.document.headings[0].text.partition(":")[2].strip()
 
 
-def _approvers(root: str) -> str:
-    names = house_data.names(root, "approvers")
+def _approvers() -> str:
+    names = house.names("approvers")
     return f"({', '.join(names)})" if names else "outside the team"
 
 
-def _at_most(root: str) -> str:
-    days = house_data.deviation_days(root)
+def _at_most() -> str:
+    days = house.deviation_days()
     return f" at most {days} days after its Date" if days else ""
-
-
-def _deciders(root: str) -> list[str]:
-    """Who the "Platform team" of the records is, where the house says so."""
-    names = ", ".join(house_data.names(root, "deciders"))
-    house = house_data.rows(root, "house")
-    return [f"{house[0].get('name', '')}: {names}"] if house and names else []
