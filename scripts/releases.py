@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import pathspec
 import yaml
-from jinja2 import Environment
+from jinja2 import BaseLoader, Environment, FunctionLoader
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
@@ -139,9 +139,11 @@ def values(choices: object) -> set[str]:
     return set()
 
 
-def offered(config: dict[str, Any]) -> dict[str, set[str]]:
+def offered(config: dict[str, Any], loader: BaseLoader | None = None) -> dict[str, set[str]]:
     """Map each question with choices to them; those of a language are named LANGUAGE: VALUE."""
-    environment = Environment(extensions=["jinja2_ansible_filters.AnsibleCoreFiltersExtension"])
+    environment = Environment(
+        loader=loader, extensions=["jinja2_ansible_filters.AnsibleCoreFiltersExtension"]
+    )
     result = {}
     asked = questions(config)
     for name, question in asked.items():
@@ -163,7 +165,12 @@ def languages(config: dict[str, Any]) -> tuple[str, ...]:
 
 
 def config_at(root: Path, revision: str) -> dict[str, Any]:
+    """copier.yml of a commit, with the choices that it computes from files of that commit."""
     config: dict[str, Any] = yaml.safe_load(git(root, "show", f"{revision}:copier.yml"))
+    loader = FunctionLoader(lambda path: git(root, "show", f"{revision}:{path}"))
+    for name, choices in offered(config, loader).items():
+        if isinstance(config[name]["choices"], str):
+            config[name]["choices"] = sorted(choices)
     return config
 
 

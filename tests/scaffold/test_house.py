@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -14,12 +13,12 @@ from typing import Any
 import pytest
 import yaml
 
-from rendering import ROOT, copy_template, git
+from houses import HOUSE, house, make_house
+from rendering import ROOT
 
 sys.path.insert(0, str(ROOT / "scripts"))
 import house_own
 
-HOUSE = [sys.executable, str(ROOT / "scripts/house.py")]
 DATA = "template/ci/house/house.toml"
 OWN = {
     "language": "python",
@@ -31,24 +30,6 @@ OWN = {
     "runtime": "/opt/python/bin/python3.13",
     "signer": {"identity": "https://example.com/release.yml", "issuer": "https://example.com"},
 }
-
-
-def house(template: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [*HOUSE, "--root", str(template), *arguments]
-    return subprocess.run(command, capture_output=True, text=True)
-
-
-def make_house(destination: Path, *bases: Any) -> Path:
-    """The template in a repository, with these entries as a platform team's own."""
-    template = copy_template(destination)
-    for name in ("bases.yml", "ownership.yml"):
-        shutil.copy2(ROOT / name, template)
-    git(template, "init", "--quiet")
-    if bases:
-        (template / "house").mkdir(exist_ok=True)
-        text = yaml.safe_dump({"bases": list(bases)}, allow_unicode=True)
-        (template / "house/house.yml").write_text(text, encoding="utf-8")
-    return template
 
 
 def test_what_it_writes_is_current() -> None:

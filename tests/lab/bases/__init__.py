@@ -95,10 +95,10 @@ def copied(title: str, key: str, fill: Callable[[oci.Tree], None]) -> Part:
 
 @cache
 def _catalogue() -> dict[str, Callable[[], Recipe]]:
-    from . import debian_slim, distroless, golang, java, node, python, rust
+    from . import debian_slim, distroless, golang, java, node, python, rust, vendor
 
     found: dict[str, Callable[[], Recipe]] = {}
-    for family in (distroless, golang, rust, java, python, node, debian_slim):
+    for family in (distroless, golang, rust, java, python, node, debian_slim, vendor):
         found.update(family.catalogue())
     return found
 
@@ -147,6 +147,12 @@ def _layer(part: Part, blobs: Path) -> oci.Layer:
             layer = tree.write(blobs, part.level)
         write_atomically(known, json.dumps(asdict(layer)))
         return layer
+
+
+def layer_of(part: Part) -> Path:
+    """The blob of a part, for a part that takes something out of it."""
+    blobs = cache_dir() / "bases" / "blobs"
+    return blobs / _layer(part, blobs).digest.removeprefix("sha256:")
 
 
 def ensure(name: str, registry: Registry, refresh: bool = False) -> str:
