@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from copier import run_copy, run_update
 
 from rendering import COMBINATIONS, ROOT, Render, commit_all, git
 
@@ -45,8 +46,7 @@ def conformance(service: Path, *arguments: str) -> Any:
     return json.loads(result.stdout)
 
 
-def house_checks() -> dict[str, str]:
-    """Map the id of each check to its module."""
+def house_checks() -> list[str]:
     command = [
         sys.executable,
         "-B",
@@ -58,10 +58,10 @@ def house_checks() -> dict[str, str]:
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     listed = [row["id"] for row in json.loads(result.stdout)]
-    return {check: "" for check in listed if len(check.rpartition("-")[0]) > 3}
+    return [check for check in listed if len(check.rpartition("-")[0]) > 3]
 
 
-CHECKS = house_checks() if IS_HOUSE else {}
+CHECKS = house_checks() if IS_HOUSE else []
 
 
 def faults() -> dict[str, list[Callable[[Path], object]]]:
@@ -97,6 +97,21 @@ def test_a_change_has_a_note_of_the_house() -> None:
         )
         notes = releases.sections(releases.own_file(ROOT, "CHANGELOG.md").read_text())["Unreleased"]
         assert not since or releases.has_notes(notes), f"say it in house/CHANGELOG.md:\n{since}"
+
+
+@pytest.mark.parametrize(
+    "release", releases.read_releases(ROOT)[-3:] if IS_HOUSE else [], ids=lambda one: one.version
+)
+def test_a_service_of_a_release_updates(release: releases.Release, tmp_path: Path) -> None:
+    """To the last commit; what is not committed is no update yet."""
+    template, service = tmp_path / "template", tmp_path / "service"
+    git(tmp_path, "clone", "--quiet", "--shared", "--no-tags", str(ROOT), "template")
+    made = {"defaults": True, "quiet": True}
+    run_copy(str(template), service, vcs_ref=release.commit, **made)
+    commit_all(service, "Scaffold")
+    run_update(service, vcs_ref="HEAD", overwrite=True, **made)
+    commit_all(service, "Update")
+    assert conformance(service, "repo", "--strict")["findings"] == []
 
 
 @pytest.mark.parametrize("name", SERVICES)
