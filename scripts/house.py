@@ -24,6 +24,7 @@ BASES, HOUSE = "bases.yml", "house/house.yml"
 # What a service gets, and what Copier reads: JSON, which it parses a hundred times as fast.
 DATA, JSON = "template/ci/house/house.toml", "partials/house.json"
 DOCS = "docs/choosing-a-base.md"
+DOCS_BEGIN, DOCS_END = "<!-- Written by make house. -->", "<!-- End of what make house wrote. -->"
 
 Entry = dict[str, Any]
 
@@ -234,11 +235,34 @@ def json_text(values: Entry) -> str:
 def texts(root: Path = ROOT) -> dict[Path, str]:
     """Map each file that is written from the tables to its text."""
     values = table(root)
-    return {
+    wanted = {
         root / DATA: data_text(values),
         root / JSON: json_text(values),
         **house_own.files(root),
     }
+    if (root / DOCS).exists():
+        wanted[root / DOCS] = docs_text(root)
+    return wanted
+
+
+def docs_text(root: Path) -> str:
+    """The page with the table of the template's own bases, between two comments."""
+    own = load(root / BASES, BASES)
+    lines = ["| base | for | stands on | libc | has | lacks | take it when |"]
+    lines.append("| --- | --- | --- | --- | --- | --- | --- |")
+    for entry in merge_bases(own["bases"], [], own):
+        image = repository(entry["release"])
+        language = entry["language"].capitalize()
+        lines.append(
+            f"| `{entry['name']}` | {language} | `{image}` | {entry['libc']} "
+            f"| {entry['has']} | {entry['lacks']} | {entry['why']} |"
+        )
+    before, first, rest = (root / DOCS).read_text(encoding="utf-8").partition(DOCS_BEGIN)
+    _, last, after = rest.partition(DOCS_END)
+    if not last:
+        raise Wrong(f"{DOCS} lacks the line {DOCS_END if first else DOCS_BEGIN}")
+    rows = "\n".join(lines)
+    return f"{before}{first}\n\n{rows}\n\n{last}{after}"
 
 
 def main() -> int:

@@ -21,6 +21,8 @@ from .. import debian, oci
 from ..registry import Registry
 from ..system import LabError, Missing, cache_dir, lock, say, sha256, write_atomically
 
+# What `make house` writes of bases.yml.
+TABLE = Path(__file__).resolve().parents[3] / "partials" / "house.json"
 # Part of every key: change it when the way of writing layers changes.
 FORMAT = "1"
 MACHINE_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -53,6 +55,12 @@ class Recipe:
     def key(self) -> str:
         parts = [[part.key, part.level] for part in self.parts]
         return sha256(json.dumps([FORMAT, parts, self.config, self.annotations], sort_keys=True))
+
+
+def image(language: str, key: str, name: str = "distroless") -> str:
+    """An image of the template's table of bases: what a stand-in stands in for."""
+    bases = json.loads(TABLE.read_text(encoding="utf-8"))["bases"]
+    return str(next(b[key] for b in bases if (b["language"], b["name"]) == (language, name)))
 
 
 def package(name: str) -> Part:

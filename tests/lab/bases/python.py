@@ -15,7 +15,7 @@ from pathlib import Path
 from .. import debian
 from ..oci import Tree
 from ..system import cache_dir, run, say
-from . import Recipe, copied, system
+from . import Recipe, copied, image, system
 from .distroless import PATH
 
 VERSION = "3.13"
@@ -102,4 +102,4 @@ def recipe() -> Recipe:
 
 
 def catalogue() -> dict[str, Callable[[], Recipe]]:
-    return {f"docker.io/library/python:{VERSION}-slim-trixie": recipe}
+    return {image("python", "builder"): recipe}
