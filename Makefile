@@ -59,7 +59,7 @@ lint: $(VENV)/.test ## Lint this repository
 
 .PHONY: house
 house: $(VENV)/.test ## Write what services get of bases.yml and house/: make house [NAME="Acme Platform" begins it]
-	@$(VENV)/bin/python scripts/house.py $(if $(NAME),--start "$(NAME)")
+	@$(VENV)/bin/python scripts/house.py $(if $(NAME),--start "$$NAME")
 
 .PHONY: lock
 lock: $(VENV)/.test ## Write the lock of platform files after a change to one

@@ -6,6 +6,7 @@ of a house, so that a later release merges.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,7 +46,7 @@ def start(root: Path, name: str) -> list[Path]:
     """Write the files that a house begins with; one that is there stays."""
     written = []
     for path, text in {
-        "house.yml": HOUSE_YML.replace("NAME", name),
+        "house.yml": HOUSE_YML.replace("NAME", json.dumps(name, ensure_ascii=False)),
         "CHANGELOG.md": CHANGELOG,
         "releases.yml": RELEASES,
     }.items():
