@@ -45,7 +45,9 @@ def make(root: Path, destination: Path) -> Path:
     listed = git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
     for name in filter(None, listed):
         source, target = root / name, destination / name
-        if not name.startswith(f"{house_own.FOLDER}/") and (source.exists() or source.is_symlink()):
+        if not name.startswith(f"{house_own.FOLDER}/") and (
+            source.is_file() or source.is_symlink()
+        ):
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target, follow_symlinks=False)
     house.write(destination)

@@ -168,10 +168,10 @@ def test_a_new_service_is_the_house_s(life: Life) -> None:
 
 def is_upstream_without_house(life: Life) -> None:
     """The template's own tests run on a copy that is the template's own commit."""
-    run(life.house, "without_house.py", "copy")
+    run(life.house, "without_house.py", ".cache/copy")
     head = git(life.upstream, "rev-parse", "HEAD").strip()
-    assert git(life.house / "copy", "diff", "--name-only", head) == ""
-    shutil.rmtree(life.house / "copy")
+    assert git(life.house / ".cache/copy", "diff", "--name-only", head) == ""
+    shutil.rmtree(life.house / ".cache")
 
 
 def test_its_own_tests_pass(life: Life) -> None:
