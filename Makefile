@@ -12,8 +12,13 @@ PYTEST := $(VENV)/bin/python -m pytest
 # so they have half as many workers again.
 LAB_JOBS ?= $(shell expr $(JOBS) + $(JOBS) / 2)
 PYTEST_LAB = $(PYTEST) --numprocesses $(LAB_JOBS) --dist loadfile
-FAST_TIER := $(patsubst %,tests/%,scaffold conformance contract update benchmark) \
+FAST_TIER := $(patsubst %,tests/%,scaffold conformance contract update benchmark house) \
 	$(patsubst %,tests/pipeline/test_%.py,schema scripts workflows)
+# In a house's checkout its own tests run there, and the template's in a copy without the house.
+HOUSE := $(wildcard house/house.yml)
+COPY := .cache/without-house
+copy = $(VENV)/bin/python scripts/without_house.py $(COPY)
+in_copy = $(if $(HOUSE),$(copy) && $(MAKE) --directory $(COPY) $@,$(1))
 IMAGE_TIER := tests/image
 PIPELINE_TIER := $(filter-out $(FAST_TIER),$(wildcard tests/pipeline/test_*.py))
 export PATH := $(abspath $(VENV))/bin:$(PATH)
@@ -49,7 +54,12 @@ adopt: $(VENV)/.copier ## Bring a service that exists under the template: make a
 lint: $(VENV)/.test ## Lint this repository
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/python scripts/house.py --check
 	$(VENV)/bin/shellcheck .ci/run scripts/*.sh template/ci/*.sh tests/pipeline/*.sh
+
+.PHONY: house
+house: $(VENV)/.test ## Write what services get of bases.yml and house/: make house [NAME="Acme Platform" begins it]
+	@$(VENV)/bin/python scripts/house.py $(if $(NAME),--start "$$NAME")
 
 .PHONY: lock
 lock: $(VENV)/.test ## Write the lock of platform files after a change to one
@@ -57,7 +67,8 @@ lock: $(VENV)/.test ## Write the lock of platform files after a change to one
 
 .PHONY: golden
 golden: $(VENV)/.test ## Write the golden services after a change to a render
-	$(VENV)/bin/python scripts/golden.py
+	$(if $(HOUSE),$(copy))
+	$(VENV)/bin/python $(if $(HOUSE),$(COPY)/)scripts/golden.py $(if $(HOUSE),--golden tests/golden)
 
 .PHONY: picture
 picture: $(VENV)/.test ## Draw docs/questions.svg after a change to a question
@@ -65,24 +76,26 @@ picture: $(VENV)/.test ## Draw docs/questions.svg after a change to a question
 
 .PHONY: test-fast
 test-fast: lint ## Run the fast tier: renders, answers, lint, updates, conformance
-	sh scripts/scratch.sh $(PYTEST) --numprocesses $(JOBS) --dist worksteal $(FAST_TIER)
+	$(if $(HOUSE),$(PYTEST) --numprocesses $(JOBS) tests/house/test_own.py)
+	$(call in_copy,sh scripts/scratch.sh $(PYTEST) --numprocesses $(JOBS) --dist worksteal $(FAST_TIER))
 
 .PHONY: test-nightly
 test-nightly: $(VENV)/.test ## Try fifty times more answers, all traces, all older services, today's dependencies
-	ANSWER_SETS=50000 $(PYTEST) --numprocesses $(JOBS) tests/scaffold/test_answers.py
-	NIGHTLY=1 $(PYTEST_LAB) $(patsubst %,tests/image/test_%.py,service_images older_services dependency_updates)
+	$(call in_copy,ANSWER_SETS=50000 $(PYTEST) --numprocesses $(JOBS) tests/scaffold/test_answers.py)
+	$(if $(HOUSE),,NIGHTLY=1 $(PYTEST) tests/house)
+	$(if $(HOUSE),,NIGHTLY=1 $(PYTEST_LAB) $(patsubst %,tests/image/test_%.py,service_images older_services dependency_updates))
 
 .PHONY: test-image
 test-image: $(VENV)/.test ## Run the image tier: real images, built and run
-	$(PYTEST_LAB) $(IMAGE_TIER)
+	$(call in_copy,$(PYTEST_LAB) $(IMAGE_TIER))
 
 .PHONY: test-pipeline
 test-pipeline: $(VENV)/.test ## Run the pipeline tier: whole pipelines, on this machine
-	$(PYTEST_LAB) $(PIPELINE_TIER)
+	$(call in_copy,$(PYTEST_LAB) $(PIPELINE_TIER))
 
 .PHONY: test
 test: test-fast ## Run every test
-	$(PYTEST_LAB) $(IMAGE_TIER) $(PIPELINE_TIER)
+	$(if $(HOUSE),$(MAKE) --directory $(COPY) test-image test-pipeline,$(PYTEST_LAB) $(IMAGE_TIER) $(PIPELINE_TIER))
 
 .PHONY: bench
 bench: $(VENV)/.test ## Measure, write docs/benchmark.md: make bench [ONLY=images,template] [LANGUAGES=go]

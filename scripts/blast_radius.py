@@ -1,6 +1,6 @@
 """Show what a release does to a service of every kind: `make blast-radius FROM=1.2.0`.
 
-For each combination of answers in tests/matrix.yml a service is copied from FROM and
+For each combination of answers a service is copied from FROM and
 updated to TO by Copier itself; the diff of that update is the report, as Markdown and as an
 HTML page. A diff that is the same for several services is shown once.
 """
@@ -16,8 +16,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from copier import run_copy, run_update
+from matrix import combinations
 from releases import ROOT, Refused, all_changes, git, has_commit, read_releases
 
 IDENTITY = [
@@ -71,7 +71,7 @@ def update_of(template: Path, before: str, after: str, answers: dict[str, str]) 
 
 
 def all_updates(
-    root: Path, before: str, after: str, combinations: dict[str, dict[str, str]]
+    root: Path, before: str, after: str, chosen: dict[str, dict[str, str]]
 ) -> tuple[dict[str, list[Change]], dict[str, str]]:
     """Map each combination to its changes, and to why it cannot be had before."""
     updates: dict[str, list[Change]] = {}
@@ -81,7 +81,7 @@ def all_updates(
         template = Path(scratch, "template")
         # Without tags Copier orders the two by their distance, whatever they are called.
         git(root, "clone", "--quiet", "--no-tags", "--shared", str(root), str(template))
-        for name, answers in combinations.items():
+        for name, answers in chosen.items():
             try:
                 updates[name] = update_of(template, before, after, answers)
             except ValueError as problem:
@@ -229,19 +229,18 @@ def main() -> int:
         default=Path("blast-radius"),
         help="where to write, without .md and .html",
     )
-    parser.add_argument("--only", nargs="*", help="only these combinations of tests/matrix.yml")
+    parser.add_argument("--only", nargs="*", help="only these combinations of answers")
     parser.add_argument("--root", type=Path, default=ROOT, help="the template's checkout")
     arguments = parser.parse_args()
     root: Path = arguments.root
     try:
         before, after = commit_of(root, arguments.before), commit_of(root, arguments.after)
-        matrix = yaml.safe_load((ROOT / "tests/matrix.yml").read_text(encoding="utf-8"))
-        combinations = {
+        chosen = {
             name: answers
-            for name, answers in matrix["combinations"].items()
+            for name, answers in combinations().items()
             if not arguments.only or name in arguments.only
         }
-        updates, absent = all_updates(root, before, after, combinations)
+        updates, absent = all_updates(root, before, after, chosen)
         bumps = [(str(bump), what) for bump, what in all_changes(root, before, after)]
     except Refused as problem:
         print(f"blast-radius: {problem}", file=sys.stderr)

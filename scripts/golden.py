@@ -1,4 +1,4 @@
-"""Write the golden services: what each combination of answers in tests/matrix.yml renders.
+"""Write the golden services: what each combination of answers renders.
 
 tests/golden/<combination>/ has MANIFEST, which names every path of the service with its mode
 and SHA-256 sum, and every file that Jinja rendered, whole, unless a combination further up
@@ -18,8 +18,8 @@ import tempfile
 import warnings
 from pathlib import Path
 
-import yaml
 from copier import run_copy
+from matrix import combinations
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"
@@ -87,10 +87,9 @@ def main() -> int:
     parser.add_argument("--root", type=Path, default=ROOT, help="the template's checkout")
     parser.add_argument("--golden", type=Path, default=GOLDEN, help="where the golden services are")
     arguments = parser.parse_args()
-    matrix = yaml.safe_load((ROOT / "tests/matrix.yml").read_text(encoding="utf-8"))
     wanted: dict[str, str] = {}
     shown: set[tuple[str, str]] = set()
-    for name, answers in matrix["combinations"].items():
+    for name, answers in combinations().items():
         files = golden_files(arguments.root, answers)
         wanted |= {
             f"{name}/{path}": text for path, text in files.items() if (path, text) not in shown

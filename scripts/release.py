@@ -26,11 +26,13 @@ from releases import (
     has_notes,
     has_upgrade_note,
     languages,
+    own_file,
     parse_version,
     read_releases,
     record,
     sections,
     smallest_version,
+    stray_tags,
 )
 
 
@@ -52,6 +54,12 @@ def check_tree(root: Path, version: str) -> None:
         if not has_commit(root, release.commit):
             raise Refused(f"releases.yml names {release.commit}, which this repository has not")
         check_ancestor(root, release.commit)
+    if stray := stray_tags(root):
+        raise Refused(
+            f"these tags are no releases of this house, and services would update to the highest: "
+            f"{' '.join(stray)}; delete them with: git tag --delete {' '.join(stray)}; and fetch "
+            "the template's releases with: git fetch --no-tags"
+        )
 
 
 def check_tested(root: Path, tested: str) -> None:
@@ -78,28 +86,32 @@ def check_version(root: Path, version: str, commit: str, widened: tuple[str, ...
 
 
 def release_head(root: Path, version: str, date: str) -> str:
-    path = root / "CHANGELOG.md"
+    path = own_file(root, "CHANGELOG.md")
+    name = path.relative_to(root)
     text = path.read_text(encoding="utf-8")
     notes = sections(text).get("Unreleased", "")
     if not has_notes(notes):
-        raise Refused("CHANGELOG.md has no notes under Unreleased; say what a service team sees")
+        raise Refused(f"{name} has no notes under Unreleased; say what a service team sees")
     if not has_upgrade_note(notes):
         raise Refused(
-            'CHANGELOG.md has no "### Upgrading" under Unreleased; say what a team has to do to '
+            f'{name} has no "### Upgrading" under Unreleased; say what a team has to do to '
             "come from an earlier release, or that it has nothing to do"
         )
     heading = "## [Unreleased]\n"
     path.write_text(
         text.replace(heading, f"{heading}\n## [{version}] - {date}\n", 1), encoding="utf-8"
     )
-    git(root, "commit", "--quiet", "--message", f"Release {version}", "--", "CHANGELOG.md")
+    git(root, "commit", "--quiet", "--message", f"Release {version}", "--", str(name))
     return git(root, "rev-parse", "HEAD").strip()
 
 
 def release_past(root: Path, version: str, commit: str) -> str:
-    notes = sections((root / "CHANGELOG.md").read_text(encoding="utf-8"))
+    path = own_file(root, "CHANGELOG.md")
+    notes = sections(path.read_text(encoding="utf-8"))
     if not has_notes(notes.get(version, "")):
-        raise Refused(f"CHANGELOG.md has no notes under [{version}]; write them and commit first")
+        raise Refused(
+            f"{path.relative_to(root)} has no notes under [{version}]; write them and commit first"
+        )
     if not has_commit(root, commit):
         raise Refused(f"this repository has no commit {commit}")
     check_ancestor(root, commit)
@@ -125,7 +137,8 @@ def make_release(
         date = datetime.datetime.now(datetime.UTC).date().isoformat()
         released = release_head(root, version, date)
     git(root, "tag", "--annotate", "--message", f"Release {version}", f"v{version}", released)
-    record(root, Release(version, released, date, languages(config_at(root, released))))
+    release = Release(version, released, date, languages(config_at(root, released)))
+    recorded = record(root, release).relative_to(root)
     git(
         root,
         "commit",
@@ -133,7 +146,7 @@ def make_release(
         "--message",
         f"Record the release {version}",
         "--",
-        "releases.yml",
+        str(recorded),
     )
     print(f"v{version} is {released}; publish it with: git push origin HEAD v{version}")
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import pathspec
 import yaml
-from jinja2 import Environment
+from jinja2 import BaseLoader, Environment, FunctionLoader
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
@@ -66,21 +66,38 @@ def parse_version(text: str) -> tuple[int, int, int]:
     return int(match[1]), int(match[2]), int(match[3])
 
 
+def own_file(root: Path, name: str) -> Path:
+    """A file of releases: the house's, where it has one."""
+    house = root / "house" / name
+    return house if house.exists() else root / name
+
+
 def read_releases(root: Path) -> list[Release]:
-    recorded = yaml.safe_load((root / "releases.yml").read_text(encoding="utf-8"))["releases"]
+    path = own_file(root, "releases.yml")
+    recorded = yaml.safe_load(path.read_text(encoding="utf-8"))["releases"]
     return [
         Release(r["version"], r["commit"], str(r["date"]), tuple(r["languages"])) for r in recorded
     ]
 
 
-def record(root: Path, release: Release) -> None:
-    path = root / "releases.yml"
+def stray_tags(root: Path) -> list[str]:
+    """Tags of releases that a house did not make: `make update` would take the highest of all."""
+    if not (root / "house/releases.yml").exists():
+        return []
+    made = {f"v{release.version}" for release in read_releases(root)}
+    tags = git(root, "tag", "--list", "v[0-9]*").split()
+    return sorted(set(tags) - made)
+
+
+def record(root: Path, release: Release) -> Path:
+    path = own_file(root, "releases.yml")
     text = path.read_text(encoding="utf-8").replace("releases: []\n", "releases:\n")
     path.write_text(
         f"{text}  - version: {release.version}\n    commit: {release.commit}\n"
         f'    date: "{release.date}"\n    languages: [{", ".join(release.languages)}]\n',
         encoding="utf-8",
     )
+    return path
 
 
 # The change log
@@ -115,15 +132,18 @@ def questions(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def values(choices: object) -> set[str]:
     if isinstance(choices, dict):
-        return {str(value) for value in choices.values()}
+        plain = (v["value"] if isinstance(v, dict) else v for v in choices.values())
+        return {str(value) for value in plain}
     if isinstance(choices, list):
         return {str(choice[1] if isinstance(choice, list) else choice) for choice in choices}
     return set()
 
 
-def offered(config: dict[str, Any]) -> dict[str, set[str]]:
+def offered(config: dict[str, Any], loader: BaseLoader | None = None) -> dict[str, set[str]]:
     """Map each question with choices to them; those of a language are named LANGUAGE: VALUE."""
-    environment = Environment(extensions=["jinja2_ansible_filters.AnsibleCoreFiltersExtension"])
+    environment = Environment(
+        loader=loader, extensions=["jinja2_ansible_filters.AnsibleCoreFiltersExtension"]
+    )
     result = {}
     asked = questions(config)
     for name, question in asked.items():
@@ -145,7 +165,12 @@ def languages(config: dict[str, Any]) -> tuple[str, ...]:
 
 
 def config_at(root: Path, revision: str) -> dict[str, Any]:
+    """copier.yml of a commit, with the choices that it computes from files of that commit."""
     config: dict[str, Any] = yaml.safe_load(git(root, "show", f"{revision}:copier.yml"))
+    loader = FunctionLoader(lambda path: git(root, "show", f"{revision}:{path}"))
+    for name, choices in offered(config, loader).items():
+        if isinstance(config[name]["choices"], str):
+            config[name]["choices"] = sorted(choices)
     return config
 
 
@@ -168,7 +193,7 @@ def service_paths(root: Path, revision: str) -> dict[str, str]:
         for owner in ("platform", "seeded"):
             entry = ownership[owner]
             if isinstance(entry, dict):
-                entry = [*entry.get("all", []), *entry.get(tree[1] if tree else "", [])]
+                entry = [*entry.get("all", []), *entry.get(tree[1] if tree else "house", [])]
             if pathspec.GitIgnoreSpec.from_lines(entry).match_file(inner):
                 classes[name] = owner
                 break

@@ -6,10 +6,10 @@
 # stderr, as "VERB: …".
 #
 # It is the newest release that the checkout contains, or its last commit where there is
-# none; and the checkout's remote where that has the commit too, the checkout's absolute
-# path otherwise. DATA="question=answer …" answers questions: an answer may have spaces, and
-# several may stand on a line each. Who calls it has cleared what leads git elsewhere, and
-# turned a person's hooks off.
+# none; and the house's address, or the checkout's remote, where a remote has the commit
+# too, the checkout's absolute path otherwise. DATA="question=answer …" answers questions:
+# an answer may have spaces, and several may stand on a line each. Who calls it has cleared
+# what leads git elsewhere, and turned a person's hooks off.
 set -eu
 unset CDPATH
 
@@ -28,7 +28,9 @@ if [ -n "$(git -C "$checkout" status --porcelain)" ]; then
 fi
 
 source=$checkout
-remote=$(git -C "$checkout" remote get-url origin 2>/dev/null || true)
+remote=$(git -C "$checkout" cat-file blob "$commit:partials/house.json" 2>/dev/null |
+  sed -n 's/^"template": "\(..*\)",$/\1/p')
+: "${remote:=$(git -C "$checkout" remote get-url origin 2>/dev/null || true)}"
 if [ -n "$remote" ] && [ -n "$(git -C "$checkout" for-each-ref --contains "$commit" refs/remotes 2>/dev/null)" ]; then
   # Credentials in it are of whoever cloned, and the service is for others to read.
   public=$(printf '%s\n' "$remote" | sed 's|^\(https\{0,1\}://\)[^/]*@|\1|')

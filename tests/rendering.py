@@ -11,11 +11,13 @@ from typing import Any
 
 import yaml
 
+from scripts.matrix import combinations
+
 ROOT = Path(__file__).resolve().parent.parent
 MATRIX: dict[str, dict[str, dict[str, Any]]] = yaml.safe_load(
     (ROOT / "tests" / "matrix.yml").read_text(encoding="utf-8")
 )
-COMBINATIONS = MATRIX["combinations"]
+COMBINATIONS = combinations()
 UNASKED = MATRIX["unasked"]
 EXTREMES = MATRIX["extremes"]
 # What is rendered and linted; the combinations are built, too.

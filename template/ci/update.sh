@@ -119,7 +119,9 @@ releases() {
 # The release notes after $from and up to $to.
 notes() {
   base=$(template describe --tags --abbrev=0 --match 'v[0-9]*' "$from" 2>/dev/null || true)
-  template cat-file blob "$to:CHANGELOG.md" 2>/dev/null |
+  {
+    template cat-file blob "$to:house/CHANGELOG.md" || template cat-file blob "$to:CHANGELOG.md"
+  } 2>/dev/null |
     awk -v base="[${base#v}]" -v tag="$(releases | grep -Fx "$to" || true)" '
       /^## / { if ($2 == base) exit; show = $2 != "[Unreleased]" || tag == "" }
       show && !/^\[[^]]*\]: /'

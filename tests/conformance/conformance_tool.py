@@ -47,7 +47,7 @@ class Answer:
     @property
     def found(self) -> list[str]:
         """The lines of the page for people that name a finding."""
-        return [line for line in self.lines if re.match(r"[A-Z]{3}-\d{3}  ", line)]
+        return [line for line in self.lines if re.match(r"[A-Z]{3,8}-\d{3}  ", line)]
 
     @property
     def report(self) -> Any:

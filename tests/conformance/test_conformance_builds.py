@@ -150,12 +150,23 @@ def test_a_release_that_starts_nothing() -> None:
     ]
 
 
-def test_a_distroless_image_without_its_release_is_called_that() -> None:
-    (finding,) = found(changed("static-debian13:nonroot", "static:nonroot"))
-    assert finding == (
-        "DKF-010 12 gcr.io/distroless/static:nonroot names no Debian release: which one it has, "
-        "and until when it gets fixes, is not said"
-    )
+@pytest.mark.parametrize(
+    ("base", "message"),
+    [
+        ("gcr.io/distroless/static:nonroot", "which the platform does not offer"),
+        ("gcr.io/distroless/static-debian12:nonroot", "which the platform does not offer"),
+        ("docker.io/library/static-debian13:nonroot", "which the platform does not offer"),
+        ("gcr.io/distroless/cc-debian13:debug-nonroot", "is a debug image: it has a shell"),
+        ("gcr.io/distroless/cc-debian13:nonroot", ""),
+        ("gcr.io/distroless/base-debian13:latest-amd64", ""),
+        ("mirror.example.com/gcr/distroless/static-debian13:nonroot", ""),
+        ("mirror.example.com:5000/gcr.io/distroless/static-debian13@sha256:" + "0" * 64, ""),
+    ],
+)  # fmt: skip
+def test_the_release_stands_on_what_the_platform_offers(base: str, message: str) -> None:
+    findings = found(changed(RELEASE, base))
+    assert len(findings) == bool(message)
+    assert not message or (findings[0].startswith("DKF-010 12") and message in findings[0])
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,30 @@ def test_what_counts_as_a_deviation(
     assert ids(root) == expected
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"approver": "security"}, ""),
+        ({"approver": "@ada"}, ""),
+        ({"approver": "Bob"}, "Approver is Bob; who may approve: security, ada"),
+        ({"expires": "2026-09-17"}, "Expires is 181 days after Date; at most 180 are allowed"),
+    ],
+)
+def test_what_the_house_wants_of_a_deviation(
+    root: Path, changes: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The tool reads what lies beside it.
+    monkeypatch.setattr("conformance.house._FILE", str(root / "ci/house/house.toml"))
+    edit(root, "image/Dockerfile", "EXPOSE 8080", "RUN true")
+    edit(root, "ci/house/house.toml", 'approvers = ""', 'approvers = "security, ada"')
+    edit(root, "ci/house/house.toml", 'deviation_days = "0"', 'deviation_days = "180"')
+    lock(root)
+    allowed = {"approver": "security", "expires": "2026-09-16"}
+    deviation(root, deviates_from="ADR-003: DKF-011", **(allowed | changes))
+    assert ids(root) == ({"DEV-001", "DKF-011"} if said else set())
+    assert said in run("repo", root, "--today", TODAY).out
+
+
 def test_a_deviation_cannot_silence_the_checks_on_deviations(root: Path) -> None:
     deviation(root, 1, deviates_from="ADR-001: DEV-001, DEV-003")
     deviation(root, 2, expires="2020-01-01")
@@ -535,8 +559,10 @@ def test_gitlab_report_of_an_image(tmp_path: Path) -> None:
 
 def test_list_and_explain() -> None:
     listed = run("list")
-    assert [line[:7] for line in listed.lines if line[3:4] == "-"] == list(CHECKS)
-    assert [line for line in listed.lines if line and line[3:4] != "-"] == list(GROUPS.values())
+    ids = [re.match(r"[A-Z]+-\d{3}", line) for line in listed.lines]
+    assert [found[0] for found in ids if found] == list(CHECKS)
+    groups = [line for line, found in zip(listed.lines, ids, strict=True) if line and not found]
+    assert groups == list(GROUPS.values())
     assert [row["id"] for row in run("list", "--format", "json").report] == list(CHECKS)
     for check in CHECKS.values():
         answer = run("explain", check.id)

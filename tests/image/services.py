@@ -15,14 +15,27 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from contract import Completed
 from lab import Image, Lab, LabError
 from lab.bases import java
 from lab.runtime import Container, Port
 from rendering import COMBINATIONS, ROOT, Render
 
-# The combinations whose images are built: the pipeline is no part of an image.
-IMAGES = [name for name, answers in COMBINATIONS.items() if "ci" not in answers]
+# The combinations whose images are built: the pipeline is no part of an image, and of a
+# house's own base there is none without its registry.
+TABLE = yaml.safe_load((ROOT / "bases.yml").read_text(encoding="utf-8"))
+OWN = {(entry["language"], entry["name"]) for entry in TABLE["bases"]}
+IMAGES = [
+    name
+    for name, answers in COMBINATIONS.items()
+    if "ci" not in answers
+    and (
+        (answers["language"], answers["runtime_base"]) in OWN
+        or os.environ.get("LAB_BASES") == "real"
+    )
+]
 # The first combination of each language, which has its default base.
 LANGUAGES = {answers["language"]: answers for answers in reversed(COMBINATIONS.values())}
 # What a team adds, in this order; with the answer `tracing` a call of another service, too.

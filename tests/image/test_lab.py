@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from lab import Image, Lab, LabError, Missing, bases, external_images, install, oci, runtime
 from lab.builders import BuildKit, kaniko_executor
 from lab.system import run
+from rendering import ROOT
 
 DOCKERFILE = """\
 ARG BUILDER_IMAGE=docker.io/library/golang:1.26-trixie
@@ -71,6 +73,13 @@ func main() {
 	fmt.Fprintln(os.Stderr, "bye")
 }
 """
+
+
+def test_every_image_of_the_table_has_a_stand_in() -> None:
+    table = yaml.safe_load((ROOT / "bases.yml").read_text(encoding="utf-8"))
+    images = {base.get(key) for base in table["bases"] for key in ("release", "jre")}
+    images |= {*table["builders"].values(), table["debug"]}
+    assert images - {None, "scratch"} <= set(bases.names())
 
 
 def test_no_two_layers_share_a_key() -> None:

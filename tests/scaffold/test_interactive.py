@@ -15,7 +15,7 @@ import pytest
 import yaml
 from jinja2 import Environment
 
-from rendering import ROOT
+from rendering import COMBINATIONS, ROOT
 
 ENTER = "\r"
 CONTROL_C = "\x03"
@@ -145,7 +145,7 @@ def test_help_fits_the_terminal() -> None:
     for name, question in config.items():
         if name.startswith("_") or question.get("when") is False or question.get("ask") is False:
             continue
-        for language in config["language"]["choices"].values():
+        for language in sorted({answers["language"] for answers in COMBINATIONS.values()}):
             text = Environment().from_string(question["help"]).render(language=language)
             assert len(f"🎤 {text} ") < COLUMNS, name
             for label in labels(question.get("choices", {}), language):

@@ -114,6 +114,19 @@ def test_new_records_the_remote_that_has_the_commit(checkout: Path, tmp_path: Pa
     assert answers["_src_path"] == str(checkout)
 
 
+def test_the_address_of_the_house_is_where_updates_come_from(checkout: Path) -> None:
+    """Once the commit is published; before, nobody could read it there."""
+    address = "https://git.acme.example/platform/copier-service.git"
+    data = checkout / "partials/house.json"
+    data.write_text(data.read_text().replace('"template": ""', f'"template": "{address}"'))
+    commit_all(checkout, "Name the address")
+    source = run("sh", checkout / "scripts/source.sh", "new", cwd=checkout)
+    assert source.stdout.splitlines()[1] == str(checkout)
+    git(checkout, "update-ref", "refs/remotes/origin/main", "HEAD")
+    source = run("sh", checkout / "scripts/source.sh", "new", cwd=checkout)
+    assert source.stdout.splitlines()[1] == address
+
+
 def test_new_leaves_the_credentials_of_a_remote_out(checkout: Path, tmp_path: Path) -> None:
     """They are of the person who cloned, and the next commit would publish them."""
     git(checkout, "remote", "add", "origin", "https://robot:s3cret@127.0.0.1:9/template.git")

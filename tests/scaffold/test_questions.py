@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ import pytest
 import yaml
 from copier import run_copy
 from copier.errors import UnsafeTemplateError
-from jinja2 import Environment
+from jinja2 import Environment, FileSystemLoader
 
 from rendering import COMBINATIONS, EXTREMES, ROOT, Render, commit_all, copy_template
+
+sys.path.insert(0, str(ROOT / "scripts"))
+import releases
 
 CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
 QUESTIONS = {
@@ -63,15 +67,15 @@ def test_every_choice_is_in_the_matrix(render: Any) -> None:
         for name in used:
             used[name].add(answers[name])
         bases.setdefault(answers["language"], set()).add(answers["runtime_base"])
-    assert used == {name: set(QUESTIONS[name]["choices"].values()) for name in used}
+    assert used == {name: releases.values(QUESTIONS[name]["choices"]) for name in used}
     assert bases == {language: set(offered_bases(language)) for language in used["language"]}
 
 
 def offered_bases(language: str) -> list[str]:
-    from jinja2_ansible_filters.core_filters import to_json  # type: ignore[import-untyped]
-
-    environment = Environment(autoescape=False)
-    environment.filters["to_json"] = to_json
+    environment = Environment(
+        autoescape=False, loader=FileSystemLoader(ROOT),
+        extensions=["jinja2_ansible_filters.AnsibleCoreFiltersExtension"],
+    )  # fmt: skip
     choices = environment.from_string(QUESTIONS["runtime_base"]["choices"])
     return list(yaml.safe_load(choices.render(language=language)).values())
 
@@ -273,7 +277,7 @@ def test_an_ahead_of_time_cache_needs_the_platforms_code(
     assert yaml.safe_load((tmp_path / "service/.copier-answers.yml").read_text())["aot_cache"]
 
 
-@pytest.mark.parametrize("language", sorted(QUESTIONS["language"]["choices"].values()))
+@pytest.mark.parametrize("language", sorted(releases.values(QUESTIONS["language"]["choices"])))
 def test_a_team_that_has_its_own_code_is_given_none(
     language: str, template_repository: Path, tmp_path: Path
 ) -> None:

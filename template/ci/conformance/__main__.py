@@ -29,7 +29,13 @@ sys.path_importer_cache[HERE] = FileFinder(HERE, (FromSource, [".py"]))
 package = sys.modules["conformance"] = ModuleType("conformance")
 package.__path__ = [HERE]
 
-from conformance.cli import main  # noqa: E402
+from conformance.model import Unusable  # noqa: E402
+
+try:
+    from conformance.cli import main
+except Unusable as error:  # of a check of the house
+    print(f"conformance: {error}", file=sys.stderr)
+    sys.exit(2)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -51,7 +51,7 @@ class Context:
     """The files that a build from the root of the repository may copy."""
 
     def __init__(self, root: str) -> None:
-        self._root = root
+        self.root = root
         self._patterns: list[_Pattern] = []
         try:
             with open_regular(os.path.join(root, IGNORE)) as file:
@@ -87,7 +87,7 @@ class Context:
         return left_out
 
     def _may_be_below(self, pattern: str, path: str) -> bool:
-        if os.path.isfile(os.path.join(self._root, path)):
+        if os.path.isfile(os.path.join(self.root, path)):
             return False
         return pattern.startswith(path + "/") or bool(_GLOB & set(pattern))
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from . import house
 from .model import Finding
 from .records import CHECK_ID, Record, Records, known_adr, parse_date
 from .registry import CHECKS
@@ -32,6 +33,8 @@ class Deviations:
     def __init__(self, records: Records, today: datetime.date) -> None:
         self.findings: list[Finding] = []
         self._deviations: list[Deviation] = []
+        self._approvers = house.names("approvers")
+        self._days = house.deviation_days()
         for record in records.records:
             if record.kind == "SVC" and self._is_deviation(record):
                 self._read(record, records, today)
@@ -42,7 +45,7 @@ class Deviations:
         return named and record.value("Status") not in _OVER
 
     def _read(self, record: Record, records: Records, today: datetime.date) -> None:
-        found = [*_incomplete(record), *_unknown(record, records)]
+        found = [*_incomplete(record), *self._not_allowed(record), *_unknown(record, records)]
         expires = parse_date(_field(record, "Expires"))
         expired = expires is not None and expires <= today
         if expired:
@@ -54,6 +57,17 @@ class Deviations:
         complete = not any(item.check == "DEV-001" for item in found)
         counts = complete and not expired and record.value("Status") == "Accepted"
         self._deviations.append(Deviation(record, checks, counts))
+
+    def _not_allowed(self, record: Record) -> Iterator[Finding]:
+        """What the house wants of a deviation besides."""
+        approver = _field(record, "Approver")
+        if approver and self._approvers and approver.lstrip("@") not in self._approvers:
+            known = ", ".join(self._approvers)
+            yield _finding("DEV-001", record, "Approver", f"Approver is {approver}; who may approve: {known}")
+        first, last = parse_date(_field(record, "Date")), parse_date(_field(record, "Expires"))
+        if first and last and self._days and (last - first).days > self._days:
+            message = f"Expires is {(last - first).days} days after Date; at most {self._days} are allowed"
+            yield _finding("DEV-001", record, "Expires", message)
 
     def apply(self, findings: Iterator[Finding] | list[Finding]) -> list[Finding]:
         """Mark the findings that a deviation silences."""

@@ -7,12 +7,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from . import kaniko
+from . import house, kaniko
 from .context import Context
 from .dockerfile import Dockerfile, DockerfileError, Instruction, Scope, Stage, alone, first_word, parse, unquote
 from .image_labels import REQUIRED_LABELS, wrong_label
 from .index import Index
 from .instructions import faults
+from .language import detect
 from .model import Finding, open_regular
 from .registry import CHECKS
 from .secrets_in_commands import secrets_in_script
@@ -26,10 +27,6 @@ CI_IMAGE = "ci/image/Dockerfile"
 MAX_FILE = 4 << 20
 
 _USER = re.compile(r"0*[1-9][0-9]*(?::[0-9]+)?")
-_DISTROLESS = re.compile(
-    r"(?:[^@]+/)?distroless/[a-z0-9][a-z0-9.-]*?(?:-debian(?P<debian>[0-9]+))?(?::(?P<tag>[\w.-]+))?(?:@.*)?"
-)
-_SUPPORTED_DEBIAN = "13"
 _REMOTE = re.compile(r"(?:https?|ftp|git|ssh)://|git@[\w.-]+:|[^/\s]+\.git(?:#|$)", re.IGNORECASE)
 _SECRET_SOURCES = frozenset(
     {".env", ".netrc", ".git", ".ssh", ".aws", ".kube", ".docker", ".gnupg", ".git-credentials"}
@@ -286,21 +283,9 @@ class DockerfileChecks:
     def _release(self, stage: Stage) -> Iterator[Finding]:
         root = self.file.root_of(stage)
         base = self.file.expand(root.base)
-        distroless = _DISTROLESS.fullmatch(base)
-        if not base:
-            pass  # which DKF-008 says
-        elif distroless is None and base != "scratch":
-            message = f"the release stands on {base}, which is neither distroless nor scratch"
-            yield self._finding("DKF-010", root.line, message)
-        elif distroless is not None and distroless.group("debian") is None:
-            message = f"{base} names no Debian release: which one it has, and until when it gets fixes, is not said"
-            fix = f"name it, as in gcr.io/distroless/static-debian{_SUPPORTED_DEBIAN}:nonroot"
-            yield self._finding("DKF-010", root.line, message, fix)
-        elif distroless is not None and distroless.group("debian") != _SUPPORTED_DEBIAN:
-            message = f"{base} is not built from Debian {_SUPPORTED_DEBIAN}, so it gets no fixes"
-            yield self._finding("DKF-010", root.line, message)
-        elif distroless is not None and "debug" in (distroless.group("tag") or ""):
-            yield self._finding("DKF-010", root.line, f"{base} is a debug image: it has a shell")
+        # DKF-008 says it where the base is not known.
+        if base and base != "scratch":
+            yield from self._base(base, root.line)
         for part in self.file.lineage(stage):
             where = "release stage" if part is stage else f"stage {part.name}, which the release stage stands on"
             for item in part.all("RUN"):
@@ -328,6 +313,17 @@ class DockerfileChecks:
                 if expected:
                     message = f"the label {unquote(name)} is {unquote(value or '')}, expected {expected}"
                     yield self._finding("DKF-015", item.line, message)
+
+    def _base(self, base: str, line: int) -> Iterator[Finding]:
+        offered = [row["release"] for row in (*house.rows("base"), *house.rows("by_hand"))]
+        if not any(house.stands_for(base, image) for image in offered if image != "scratch"):
+            message = f"the release stands on {base}, which the platform does not offer"
+            language = detect(self.context.root)
+            fits = [row["release"] for row in house.rows("base") if row["language"] == language]
+            fix = f"take {' or '.join(dict.fromkeys(fits))}" if fits else None
+            yield self._finding("DKF-010", line, message, fix)
+        elif {"debug", "dev"} & set(re.split(r"[._-]", ImageName.of(base).tag)):
+            yield self._finding("DKF-010", line, f"{base} is a debug image: it has a shell")
 
     def _user(self, item: Instruction) -> str:
         known = self.known.get(id(item))

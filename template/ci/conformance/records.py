@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import Optional
 
 from . import markdown
-from .model import Finding
-from .registry import ADRS, CHECKS
+from .model import Check, Finding
+from .registry import ADRS, CHECKS, HOUSE
 
 FOLDER = "specs/ADRs"
 SERVICE_FOLDER = "specs/ADRs/service"
 GUIDELINE = "specs/guidelines/containerization.md"
+HOUSE_GUIDELINE = "specs/guidelines/house.md"
+HOUSE_SERIES = 101  # the template's own records end before it
 TEMPLATE = re.compile(r"SVC-0000-|(?:README|template)\.md$", re.IGNORECASE)
 
 STATUSES = ("Proposed", "Accepted", "Rejected", "Deprecated", "Superseded")
@@ -35,14 +37,15 @@ SECTIONS = {
     "SVC": ("Context and Problem Statement", "Decision Outcome"),
 }
 
-CHECK_ID = re.compile(r"(?<![\w-])(?!ADR-|SVC-|CVE-)[A-Z]{3}-\d{3}(?![\w-])")
+CHECK_ID = re.compile(r"(?<![\w-])(?!ADR-|SVC-|CVE-)[A-Z]{3,8}-\d{3}(?![\w-])")
 _RECORD_ID = re.compile(r"\b(ADR-\d{3}|SVC-\d{4})\b")
+_PART = re.compile(r"\b(?:ADR-\d{3}|SVC-\d{4}),? in part\b")
 _FILE_NAME = {
     "ADR": re.compile(r"ADR-(\d{3})-[a-z0-9]+(?:-[a-z0-9]+)*\.md"),
     "SVC": re.compile(r"SVC-(\d{4})-[a-z0-9]+(?:-[a-z0-9]+)*\.md"),
 }
 _NOTHING = frozenset({"", "-", "—", "–", "none", "n/a", "tbd", "?", "todo"})  # noqa: RUF001
-_RULE = re.compile(r"([A-Z]{3}-\d{2})\b\s*(.*)")
+_RULE = re.compile(r"([A-Z]{3,8}-\d{2})\b\s*(.*)")
 _CHECK_LINE = re.compile(r"[\s>*_-]*Checks?:[*_]*\s*(.*)$")
 
 
@@ -137,11 +140,13 @@ class Records:
                 yield self._finding("REC-001", record.path, message, heading.line)
 
     def _numbers(self, missing: Set[str]) -> Iterator[Finding]:
-        for kind, width in (("ADR", 3), ("SVC", 4)):
-            expected = 1
+        for kind, width, first in (("ADR", 3, 1), ("ADR", 3, HOUSE_SERIES), ("SVC", 4, 1)):
+            expected = first
             seen: dict[int, str] = {}
             for record in (item for item in self.records if item.kind == kind):
                 number = int(record.id[4:])
+                if kind == "ADR" and (number >= HOUSE_SERIES) != (first == HOUSE_SERIES):
+                    continue
                 gap = [f"{kind}-{left_out:0{width}}" for left_out in range(expected, number)]
                 gap = [name for name in gap if name not in missing]
                 if number in seen:
@@ -190,7 +195,9 @@ class Records:
                     message = f"{mine} names {name}, but {theirs} there does not name {record.id}"
                     yield self._finding("REC-007", record.path, message, record.line(mine))
         if "status" in record.fields and "superseded by" in record.fields:
-            superseded, status = bool(record.names("Superseded by")), record.value("Status")
+            # A record of which only a part is superseded holds.
+            whole = _RECORD_ID.findall(_PART.sub("", record.value("Superseded by")))
+            superseded, status = bool(whole), record.value("Status")
             if superseded != (status == "Superseded") and status in STATUSES:
                 message = f"Status is {status}, Superseded by is {record.value('Superseded by') or 'empty'}"
                 yield self._finding("REC-007", record.path, message, record.line("Status"))
@@ -261,13 +268,25 @@ def _why_broken(root: str, path: str, target: str, page: PageReader, missing: Se
 # REC-009
 
 
-def guideline(root: str) -> Iterator[Finding]:
+def guidelines(root: str, missing: Set[str]) -> Iterator[Finding]:
+    """The platform's guideline with its checks, and the house's with those of the house, where it has any."""
+    theirs = [check for check in CHECKS.values() if check.id in HOUSE]
+    ours = [check for check in CHECKS.values() if check.id not in HOUSE]
+    pages = [(GUIDELINE, ours)]
+    if theirs or os.path.isfile(os.path.join(root, HOUSE_GUIDELINE)):
+        pages.append((HOUSE_GUIDELINE, theirs))
+    for page, checks in pages:
+        if page not in missing:
+            yield from _guideline(root, page, checks)
+
+
+def _guideline(root: str, page: str, checks: list[Check]) -> Iterator[Finding]:
     """Every rule names its checks or a review, and every check has its rules."""
 
     def finding(message: str, line: int | None = None) -> Finding:
-        return Finding("REC-009", GUIDELINE, message, CHECKS["REC-009"].fix, line)
+        return Finding("REC-009", page, message, CHECKS["REC-009"].fix, line)
 
-    full = os.path.join(root, GUIDELINE)
+    full = os.path.join(root, page)
     if not os.path.isfile(full):
         yield finding("the guideline is missing")
         return
@@ -287,15 +306,20 @@ def guideline(root: str) -> Iterator[Finding]:
             named.setdefault(check, set()).add(rule)
             if check not in CHECKS:
                 yield finding(f"{rule} names {check}, which is no check", line)
-    for check in CHECKS.values():
+    for check in checks:
         missing = sorted(set(check.rules) ^ named.get(check.id, set()))
         if missing or not check.rules:
             yield finding(f"{check.id} and the rules {', '.join(missing) or '(none)'} do not name each other")
 
 
-def guideline_rules(root: str) -> Iterator[tuple[str, int, str, str | None]]:
-    full = os.path.join(root, GUIDELINE)
-    return read_rules(read_text(full)) if os.path.isfile(full) else iter(())
+def guideline_rules(root: str) -> dict[str, tuple[str, str]]:
+    """Map each rule to its title and its place."""
+    found: dict[str, tuple[str, str]] = {}
+    for page in (GUIDELINE, HOUSE_GUIDELINE):
+        full = os.path.join(root, page)
+        for rule, line, title, _ in read_rules(read_text(full)) if os.path.isfile(full) else ():
+            found.setdefault(rule, (title, f"{page}:{line}"))
+    return found
 
 
 def read_rules(text: str) -> Iterator[tuple[str, int, str, str | None]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 
-from . import adoption, dockerfile_checks, manifests, ownership, pipeline, records, workflows
+from . import adoption, dockerfile_checks, house_checks, manifests, ownership, pipeline, records, workflows
 from .deviations import Deviations
 from .index import Index
 from .model import Finding, Result, Unusable, printable
@@ -28,11 +28,12 @@ def check(root: str, today: datetime.date, strict: bool) -> Result:
     not_read: list[str] = []
     findings: list[Finding] = [*dockerfile_checks.run(root), *_pipeline(root, checked, not_run, not_read)]
     findings += _manifests(root, checked, not_run)
+    findings += house_checks.run(root, not_run)
     index = Index(root)
     platform = list(ownership.platform_files(root, index))
     missing = frozenset(item.path for item in platform if item.check == "PLT-003")
     findings += [*known.run(missing), *records.broken_links(root, missing)]
-    findings += [] if records.GUIDELINE in missing else records.guideline(root)
+    findings += records.guidelines(root, missing)
     findings += [*deviations.findings, *platform, *ownership.leftovers(root)]
     findings += ownership.unmerged(index)
     if index.reason:

@@ -7,10 +7,10 @@ import json
 import textwrap
 from itertools import groupby
 
-from . import records
+from . import house, records
 from .adoption import Adoption
 from .model import Check, Finding, Result
-from .registry import ADRS, CHECKS, GROUPS
+from .registry import ADRS, CHECKS, GROUPS, HOUSE
 
 FORMATS = ("text", "json", "gitlab", "github")
 
@@ -193,7 +193,7 @@ def listing(form: str) -> str:
         return json.dumps(rows, indent=2)
     width = max(len(check.title) for check in checks)
     lines: list[str] = []
-    for group, items in groupby(checks, lambda check: check.id[:3]):
+    for group, items in groupby(checks, lambda check: check.id.rpartition("-")[0]):
         lines += ["", f"{GROUPS[group]}"]
         lines += [
             f"{check.id}  {check.title:<{width}}  {check.adr}  {', '.join(check.rules):<6}  {check.summary}"
@@ -204,27 +204,29 @@ def listing(form: str) -> str:
 
 def explanation(check: Check, root: str) -> str:
     """Return what a person needs who sees a finding; records and rules are those below `root`."""
-    rules = {rule: (title, line) for rule, line, title, _ in records.guideline_rules(root)}
-    pages = {record.id: record.path for record in records.Records(root).records}
+    rules = records.guideline_rules(root)
+    known = records.Records(root)
+    decision = known.find(check.adr)
     deviate = (
         ["cannot be silenced: it looks after the deviations themselves"]
         if check.id.startswith("DEV")
         else [
             "copy specs/ADRs/service/SVC-0000-template.md to the next free number, with Status Accepted, "
-            "an Approver outside the team, an Expires date, and the row",
+            f"an Approver {_approvers()}, an Expires date{_at_most()}, and the row",
             f"| Deviates from | {check.adr}: {check.id} |",
         ]
     )
     named: list[str] = []
     for rule in check.rules:
-        title, line = rules.get(rule, ("", 0))
-        named += [f"{rule}: {title}" if title else rule, f"{records.GUIDELINE}:{line}" if line else records.GUIDELINE]
+        title, place = rules.get(rule, ("", records.HOUSE_GUIDELINE if check.id in HOUSE else records.GUIDELINE))
+        named += [f"{rule}: {title}" if title else rule, place]
     parts = (
         ("why", [check.rationale]),
         ("fix", [check.fix]),
-        ("decision", [f"{check.adr}: {ADRS[check.adr]}", pages.get(check.adr, records.FOLDER)]),
+        ("decision", [f"{check.adr}: {_title(check.adr, decision)}", decision.path if decision else records.FOLDER]),
         ("rule", named),
         ("deviate", deviate),
+        ("ask", [house.team()] if house.team() else []),
     )
     lines = [f"{check.id} {check.title}: {check.summary}", ""]
     for name, paragraphs in parts:
@@ -232,3 +234,19 @@ def explanation(check: Check, root: str) -> str:
             first = f"  {'' if position else name:<10}"
             lines += textwrap.wrap(text, 100, initial_indent=first, subsequent_indent=" " * 12, break_on_hyphens=False)
     return "\n".join(lines)
+
+
+def _title(adr: str, record: records.Record | None) -> str:
+    if adr in ADRS or record is None or not record.document.headings:
+        return ADRS.get(adr, "")
+    return record.document.headings[0].text.partition(":")[2].strip()
+
+
+def _approvers() -> str:
+    names = house.names("approvers")
+    return f"({', '.join(names)})" if names else "outside the team"
+
+
+def _at_most() -> str:
+    days = house.deviation_days()
+    return f" at most {days} days after its Date" if days else ""

@@ -21,6 +21,8 @@ from .. import debian, oci
 from ..registry import Registry
 from ..system import LabError, Missing, cache_dir, lock, say, sha256, write_atomically
 
+# What `make house` writes of bases.yml.
+TABLE = Path(__file__).resolve().parents[3] / "partials" / "house.json"
 # Part of every key: change it when the way of writing layers changes.
 FORMAT = "1"
 MACHINE_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -53,6 +55,12 @@ class Recipe:
     def key(self) -> str:
         parts = [[part.key, part.level] for part in self.parts]
         return sha256(json.dumps([FORMAT, parts, self.config, self.annotations], sort_keys=True))
+
+
+def image(language: str, key: str, name: str = "distroless") -> str:
+    """An image of the template's table of bases: what a stand-in stands in for."""
+    bases = json.loads(TABLE.read_text(encoding="utf-8"))["bases"]
+    return str(next(b[key] for b in bases if (b["language"], b["name"]) == (language, name)))
 
 
 def package(name: str) -> Part:
@@ -95,10 +103,10 @@ def copied(title: str, key: str, fill: Callable[[oci.Tree], None]) -> Part:
 
 @cache
 def _catalogue() -> dict[str, Callable[[], Recipe]]:
-    from . import debian_slim, distroless, golang, java, node, python, rust
+    from . import debian_slim, distroless, golang, java, node, python, rust, vendor
 
     found: dict[str, Callable[[], Recipe]] = {}
-    for family in (distroless, golang, rust, java, python, node, debian_slim):
+    for family in (distroless, golang, rust, java, python, node, debian_slim, vendor):
         found.update(family.catalogue())
     return found
 
@@ -147,6 +155,12 @@ def _layer(part: Part, blobs: Path) -> oci.Layer:
             layer = tree.write(blobs, part.level)
         write_atomically(known, json.dumps(asdict(layer)))
         return layer
+
+
+def layer_of(part: Part) -> Path:
+    """The blob of a part, for a part that takes something out of it."""
+    blobs = cache_dir() / "bases" / "blobs"
+    return blobs / _layer(part, blobs).digest.removeprefix("sha256:")
 
 
 def ensure(name: str, registry: Registry, refresh: bool = False) -> str:

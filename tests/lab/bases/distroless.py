@@ -119,7 +119,7 @@ def _accounts(tree: Tree) -> None:
     tree.file("/usr/lib/os-release", OS_RELEASE)
 
 
-def _certificates(tree: Tree) -> None:
+def certificates(tree: Tree) -> None:
     deb = debian.download(["ca-certificates"])["ca-certificates"]
     tree.file("/etc/ssl/certs/ca-certificates.crt", debian.certificates(deb))
     copyright = "/usr/share/doc/ca-certificates/copyright"
@@ -170,7 +170,7 @@ def static_parts() -> tuple[Part, ...]:
     return (
         *(package(name) for name in STATIC),
         files("accounts, /tmp, nsswitch.conf, os-release", _accounts),
-        files("CA certificates", _certificates),
+        files("CA certificates", certificates),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from .. import install
 from ..oci import Tree
-from . import Recipe, copied, system
+from . import Recipe, copied, image, system
 from .distroless import PATH
 
 # buildpack-deps:scm, and what the image adds for cgo.
@@ -53,4 +53,4 @@ def _golang() -> Recipe:
 
 
 def catalogue() -> dict[str, Callable[[], Recipe]]:
-    return {"docker.io/library/golang:1.26-trixie": _golang}
+    return {image("go", "builder"): _golang}

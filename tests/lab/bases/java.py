@@ -18,7 +18,7 @@ from pathlib import Path
 from .. import debian, install, jks
 from ..oci import Tree
 from ..system import LabError
-from . import MACHINE_CERTIFICATES, Recipe, copied, files, system
+from . import MACHINE_CERTIFICATES, Recipe, copied, files, image, system
 from .distroless import PATH
 
 PACKAGES = (
@@ -120,7 +120,7 @@ def glibc(directory: Path) -> list[str]:
 
 def catalogue() -> dict[str, Callable[[], Recipe]]:
     return {
-        "docker.io/library/eclipse-temurin:25-jdk": _jdk,
+        image("java", "builder"): _jdk,
         "docker.io/library/eclipse-temurin:25-jdk-noble": _jdk,
-        "docker.io/library/eclipse-temurin:25-jdk-alpine": _alpine,
+        image("java", "jre", "jre-alpine"): _alpine,
     }

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from .. import install
 from ..oci import Tree
-from . import MACHINE_CERTIFICATES, Recipe, copied, system
+from . import MACHINE_CERTIFICATES, Recipe, copied, image, system
 from .distroless import PATH
 
 ENTRYPOINT = """\
@@ -62,4 +62,4 @@ def _node() -> Recipe:
 
 
 def catalogue() -> dict[str, Callable[[], Recipe]]:
-    return {"docker.io/library/node:24-trixie-slim": _node}
+    return {image("node", "builder"): _node}

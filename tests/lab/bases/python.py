@@ -15,12 +15,11 @@ from pathlib import Path
 from .. import debian
 from ..oci import Tree
 from ..system import cache_dir, run, say
-from . import Recipe, copied, system
+from . import Recipe, copied, image, system
 from .distroless import PATH
 
 VERSION = "3.13"
-PACKAGES = (
-    "ca-certificates",
+LIBRARIES = (
     "libbz2-1.0",
     "libffi8",
     "liblzma5",
@@ -29,10 +28,9 @@ PACKAGES = (
     "libsqlite3-0",
     "libssl3t64",
     "libuuid1",
-    "netbase",
-    "tzdata",
     "zlib1g",
 )
+PACKAGES = (*LIBRARIES, "ca-certificates", "netbase", "tzdata")
 BUILD_PACKAGES = (
     "gcc",
     "libbz2-dev",
@@ -67,7 +65,7 @@ find /usr/local -depth \\
 """
 
 
-def _python() -> Recipe:
+def recipe() -> Recipe:
     version = debian.version(f"python{VERSION}")
 
     def toolchain(tree: Tree) -> None:
@@ -104,4 +102,4 @@ def _python() -> Recipe:
 
 
 def catalogue() -> dict[str, Callable[[], Recipe]]:
-    return {f"docker.io/library/python:{VERSION}-slim-trixie": _python}
+    return {image("python", "builder"): recipe}

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from .. import install
 from ..oci import Tree
-from . import Recipe, copied, system
+from . import Recipe, copied, image, system
 from .distroless import PATH
 from .golang import PACKAGES
 
@@ -81,4 +81,4 @@ PROXIES = (
 
 
 def catalogue() -> dict[str, Callable[[], Recipe]]:
-    return {"docker.io/library/rust:1.95-trixie": _rust}
+    return {image("rust", "builder"): _rust}

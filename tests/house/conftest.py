@@ -1,0 +1,6 @@
+"""What the tests of updates have, for the services of a house."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "update"))
