@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from quick import quick
-from world import PASSWORD, USER, World
+from world import MIRRORED, PASSWORD, USER, World, edit_platform_file, pin_cosign
 
 from lab import install
 from lab.system import run
@@ -185,7 +184,7 @@ class Hub:
         artifacts.mkdir(parents=True)
         address = self.world.address
         variables = {
-            "REGISTRY_MAP": f"docker.io={address}/mirror;gcr.io={address}/mirror",
+            "REGISTRY_MAP": ";".join(f"{host}={address}/mirror" for host in MIRRORED),
             **variables,
         }
         if secrets is None:
@@ -257,15 +256,12 @@ class Hub:
 
 
 def without_queue(directory: Path) -> None:
-    """Take the key that act does not know out of promote.yml, and write its sum anew."""
-    promote = directory / ".github" / "workflows" / "promote.yml"
-    before = promote.read_bytes()
-    after = before.replace(b"      queue: max\n", b"")
-    assert before != after
-    promote.write_bytes(after)
-    lock = directory / "ci" / "github" / "platform.lock"
-    old, new = (hashlib.sha256(data).hexdigest() for data in (before, after))
-    lock.write_text(lock.read_text().replace(old, new))
+    """Take the key that act does not know out of promote.yml."""
+    edit_platform_file(
+        directory / ".github" / "workflows" / "promote.yml",
+        directory / "ci" / "github" / "platform.lock",
+        lambda text: text.replace(b"      queue: max\n", b""),
+    )
 
 
 def on_github(place: World, rendered: Path, directory: Path, group: str, scratch: Path) -> Hub:
@@ -282,6 +278,7 @@ def on_github(place: World, rendered: Path, directory: Path, group: str, scratch
     text = before + calls + rest.replace('/payments"\n', given, 1)
     workflow.write_text(text)
     without_queue(directory)
+    pin_cosign(directory, place.cosign)
     made.git("init", "--quiet")
     made.git("remote", "add", "origin", f"https://github.com/{REPOSITORY}.git")
     made.commit("Scaffold payments")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -39,6 +40,37 @@ MIRRORED = ("docker.io", "gcr.io", "ghcr.io")
 
 def without_host(image: str) -> str:
     return image.split("@")[0].split("/", 1)[1]
+
+
+def edit_platform_file(path: Path, lock: Path, edit: Callable[[bytes], bytes]) -> None:
+    """Edit a platform's file, and write its sum in the lock anew."""
+    before = path.read_bytes()
+    after = edit(before)
+    assert before != after
+    path.write_bytes(after)
+    old, new = (hashlib.sha256(data).hexdigest() for data in (before, after))
+    lock.write_text(lock.read_text().replace(old, new))
+
+
+def pin_cosign(directory: Path, digest: str) -> None:
+    """Have the jobs take the stand-in for cosign's image: what a mirror has under its name."""
+    scripts = directory / "ci" / "pipeline"
+    edit_platform_file(
+        scripts / "cosign.sh", scripts / "platform.lock",
+        lambda text: re.sub(rb"(?m)(?<=^cosign_image=)(.*)@sha256:\w+$",
+                            rb"\1@" + digest.encode(), text),
+    )  # fmt: skip
+
+
+def tar_of(files: dict[str, bytes]) -> bytes:
+    """A layer of programs."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size, info.mode = len(data), 0o755
+            tar.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
 
 
 def gitlab_ci_local() -> Path:
@@ -181,6 +213,13 @@ class World:
                 KANIKO_PRESERVE_CONTEXT="1", KANIKO_PRE_CLEANUP="1", KANIKO_CLEANUP="1",
             ),
         }  # fmt: skip
+
+    @cached_property
+    def cosign(self) -> str:
+        """The digest of the stand-in for cosign's image."""
+        root = _Root()
+        root.program(install.cosign(), "/ko-app/cosign")
+        return self._push("ghcr.io/sigstore/cosign/cosign", root).partition("@")[2]
 
     @cached_property
     def helper(self) -> str:
@@ -339,7 +378,7 @@ class Project:
         return {
             "REGISTRY_USER": USER,
             "REGISTRY_PASSWORD": PASSWORD,
-            "REGISTRY_MAP": f"docker.io={address}/mirror;gcr.io={address}/mirror",
+            "REGISTRY_MAP": ";".join(f"{host}={address}/mirror" for host in MIRRORED),
         }
 
     def command(
