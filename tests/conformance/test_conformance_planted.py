@@ -557,6 +557,15 @@ REPO: dict[str, list[RepoPlant]] = {
         lambda root: edit(root, "ci/image/Dockerfile", "RUN", "COPY $GOPATH/go.mod ./\nRUN"),
     ],
     "PIP-011": [job("workflow:\n  rules:\n    - when: always\n")],
+    "PIP-014": [
+        job("variables:\n  BASE_VERIFICATION: off\n"),
+        job("variables:\n  BASE_VERIFICATION: {value: \"off\"}\n"),
+    ],
+    "PIP-015": [
+        job("extra:\n  environment: signing\n  script: [make]\n"),
+        job("extra:\n  environment: {name: signing, action: access}\n  script: [make]\n"),
+        lambda root: write(root, "ci/signing/cosign.key", "-----BEGIN PRIVATE KEY-----\n"),
+    ],
     "REC-001": [
         lambda root: write(root, "specs/ADRs/service/notes.md", "# Notes\n"),
         lambda root: edit(root, record(root, 1), "# SVC-0001", "# SVC-0007"),
