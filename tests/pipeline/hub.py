@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from quick import quick
-from world import MIRRORED, PASSWORD, USER, World, edit_platform_file, pin_cosign
+from world import MIRRORED, PASSWORD, USER, World, edit_platform_file, pin_cosign, trust_bases
 
 from lab import install
 from lab.system import run
@@ -279,6 +279,7 @@ def on_github(place: World, rendered: Path, directory: Path, group: str, scratch
     workflow.write_text(text)
     without_queue(directory)
     pin_cosign(directory, place.cosign)
+    trust_bases(directory, place.key_pair("bases")[1])
     made.git("init", "--quiet")
     made.git("remote", "add", "origin", f"https://github.com/{REPOSITORY}.git")
     made.commit("Scaffold payments")

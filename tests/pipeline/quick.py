@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
 from pathlib import Path
 
@@ -45,3 +46,5 @@ def quick(directory: Path) -> None:
         "verify:\n\tpython3 ci/conformance repo\n\n"
         f".PHONY: ci\n{ci}"
     )
+    # It may release unsigned, as a service may that was made before releases were signed.
+    shutil.rmtree(directory / "ci" / "signing")

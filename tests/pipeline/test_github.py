@@ -12,8 +12,10 @@ import pytest
 from hub import REPOSITORY, Hub
 from world import PASSWORD, RELEASE_BASE, USER, World
 
-BUILT = {"resolve", "ci-image", "lint", "test", "verify", "build", "verify-image"}
-JOBS = BUILT | {"publish", "debug", "verify-debug", "promote"}
+BUILT = {
+    "resolve", "verify-bases", "ci-image", "lint", "test", "verify", "build", "verify-image",
+}  # fmt: skip
+JOBS = BUILT | {"publish", "debug", "verify-debug", "publish-debug", "attest", "promote"}
 BASE = RELEASE_BASE.split("/", 1)[1]
 
 

@@ -10,8 +10,8 @@ import pytest
 from world import PASSWORD, RELEASE_BASE, USER, Project, World
 
 JOBS = (
-    "resolve", "ci-image", "lint", "test", "verify", "build", "verify-image", "publish", "debug",
-    "verify-debug", "promote",
+    "resolve", "verify-bases", "ci-image", "lint", "test", "verify", "build", "verify-image",
+    "publish", "debug", "verify-debug", "publish-debug", "attest", "promote",
 )  # fmt: skip
 BASE = RELEASE_BASE.split("/", 1)[1]
 

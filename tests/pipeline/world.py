@@ -62,6 +62,17 @@ def pin_cosign(directory: Path, digest: str) -> None:
     )  # fmt: skip
 
 
+def trust_bases(directory: Path, public: Path) -> None:
+    """Have the service's table say that the stand-ins for distroless are signed by this key."""
+    (directory / "ci" / "bases.pub").write_text(public.read_text())
+    signer = rb'(?m)(^repository = "gcr.io/distroless/static-debian13"\n)identity = .*\nissuer = .*\nkey = .*$'
+    by_key = rb'\1identity = ""\nissuer = ""\nkey = "ci/bases.pub"'
+    house = directory / "ci" / "house"
+    edit_platform_file(
+        house / "house.toml", house / "platform.lock", lambda text: re.sub(signer, by_key, text)
+    )
+
+
 def tar_of(files: dict[str, bytes]) -> bytes:
     """A layer of programs."""
     buffer = io.BytesIO()
@@ -221,6 +232,25 @@ class World:
         root.program(install.cosign(), "/ko-app/cosign")
         return self._push("ghcr.io/sigstore/cosign/cosign", root).partition("@")[2]
 
+    def key_pair(self, name: str) -> tuple[Path, Path]:
+        """A private and a public key, whose password is its name."""
+        private, public = (self.directory / f"{name}.{kind}" for kind in ("key", "pub"))
+        if not private.exists():
+            prefix = f"--output-key-prefix={self.directory / name}"
+            env = {**self.env, "COSIGN_PASSWORD": name}
+            run([install.cosign(), "generate-key-pair", prefix], what="generate-key-pair", env=env)
+        return private, public
+
+    def sign(self, name: str) -> None:
+        """Sign a base, as those who publish it do."""
+        digest = self.crane("digest", f"{self.address}/mirror/{without_host(name)}")
+        image = f"{self.address}/mirror/{without_host(name).partition(':')[0]}@{digest}"
+        flags = ["--new-bundle-format=false", "--use-signing-config=false", "--tlog-upload=false"]
+        run(
+            [install.cosign(), "sign", "--yes", *flags, f"--key={self.key_pair('bases')[0]}", image],
+            what="cosign sign", env={**self.env, "COSIGN_PASSWORD": "bases"},
+        )  # fmt: skip
+
     @cached_property
     def helper(self) -> str:
         """What gitlab-ci-local copies files with."""
@@ -237,6 +267,7 @@ class World:
         for name in BASES:
             source = name if self.lab.real else f"{self.lab.registry.address}/{without_host(name)}"
             self.crane("copy", source, f"{self.address}/mirror/{without_host(name)}")
+            self.sign(name)
         root = _Root()
         root.busybox("/bin")
         root.program(Path("/usr/bin/make"), "/usr/bin/make")
@@ -268,6 +299,7 @@ class World:
             "append", "--platform=linux/amd64", f"--base={target}",
             f"--new_layer={layer}", f"--new_tag={target}",
         )  # fmt: skip
+        self.sign(name)
 
 
 class _Root:

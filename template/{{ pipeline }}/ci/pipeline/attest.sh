@@ -44,7 +44,7 @@ case $signing in
     # An empty password would make cosign ask for one.
     export COSIGN_PASSWORD="${COSIGN_PASSWORD:-}"
     ;;
-  keyless) ;;
+  keyless) signer=$builder@$ref ;;
   '')
     if [ "$KIND" = branch ]; then
       echo "unsigned: nothing says how to sign (SIGNING, COSIGN_PRIVATE_KEY); a branch's image may do without"

@@ -45,14 +45,15 @@ split_keys() {
 }
 
 # Runs cosign $1, verify or verify-attestation, on image $2 in form $3 with each of the
-# service's keys, until one fits; leaves what it prints in $cosign_dir/proof.
+# service's keys, until one fits, or for the identity $signer; leaves what it prints in
+# $cosign_dir/proof.
 verified() {
   verb=$1 subject=$2 form=$3
   shift 3
   [ "$form" = bundle ] || set -- --new-bundle-format=false "$@"
   if [ "$signing" = keyless ]; then
     [ ! -f "$trusted_root" ] || set -- --trusted-root "$trusted_root" "$@"
-    cosign "$verb" --certificate-identity "$builder@$ref" --certificate-oidc-issuer "$token_issuer" \
+    cosign "$verb" "${identity_is:---certificate-identity}" "$signer" --certificate-oidc-issuer "$token_issuer" \
       "$@" "$subject" >"$cosign_dir/proof" 2>"$cosign_dir/log"
     return
   fi
@@ -64,6 +65,11 @@ verified() {
   return 1
 }
 
+# Who signs, for a message.
+signers() {
+  if [ "$signing" = keyless ]; then echo "$signer"; else echo "a key of $signing_keys"; fi
+}
+
 # Stops unless image $1 is signed, in both forms, and has the SBOM in file $2 and the provenance
 # of run $3, all by a key or an identity that the service knows.
 prove() {
@@ -72,10 +78,10 @@ prove() {
   [ -n "$sbom" ] || fail "$2 is no SPDX document: it has no documentNamespace"
   for form in bundle tags; do
     verified verify "$1" "$form" ||
-      fail "$1 has no signature ($form) by a key of $signing_keys: $(reason "$(cat "$cosign_dir/log")")"
+      fail "$1 has no signature ($form) by $(signers): $(reason "$(cat "$cosign_dir/log")")"
     for wanted in "spdxjson $sbom" "slsaprovenance1 $(quoted "$3")"; do
       verified verify-attestation "$1" "$form" --type "${wanted%% *}" ||
-        fail "$1 has no ${wanted%% *} ($form) by a key of $signing_keys: $(reason "$(cat "$cosign_dir/log")")"
+        fail "$1 has no ${wanted%% *} ($form) by $(signers): $(reason "$(cat "$cosign_dir/log")")"
       statements | grep -Fq -e "${wanted#* }" ||
         fail "$1 has another ${wanted%% *} ($form) than this pipeline's, which is ${wanted#* }"
     done
