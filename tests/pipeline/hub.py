@@ -275,10 +275,11 @@ def on_github(place: World, rendered: Path, directory: Path, group: str, scratch
     quick(directory)
     workflow = directory / ".github" / "workflows" / "ci.yml"
     text = workflow.read_text()
-    crane, kaniko = place.tools[".in-crane"], place.tools[".in-kaniko"]
+    images = {name.removeprefix(".in-"): image for name, image in place.tools.items()}
     before, calls, rest = text.partition("\n  promote:\n")
-    given = f'/payments"\n      crane-image: "{crane}"\n'
-    before = before.replace('/payments"\n', f'{given}      kaniko-image: "{kaniko}"\n', 1)
+    given = f'/payments"\n      crane-image: "{images.pop("crane")}"\n'
+    others = "".join(f'      {name}-image: "{image}"\n' for name, image in images.items())
+    before = before.replace('/payments"\n', given + others, 1)
     text = before + calls + rest.replace('/payments"\n', given, 1)
     workflow.write_text(text)
     without_queue(directory)

@@ -12,8 +12,11 @@ import pytest
 from hub import REPOSITORY, Hub
 from world import PASSWORD, RELEASE_BASE, USER, World
 
-BUILT = {"resolve", "ci-image", "lint", "test", "verify", "build", "verify-image"}
-JOBS = BUILT | {"publish", "debug", "verify-debug", "promote"}
+BUILT = {
+    "resolve", "ci-image", "lint", "test", "verify", "build", "verify-image", "sbom",
+    "vulnerabilities",
+}  # fmt: skip
+JOBS = BUILT | {"publish", "debug", "verify-debug", "sbom-debug", "promote"}
 BASE = RELEASE_BASE.split("/", 1)[1]
 
 

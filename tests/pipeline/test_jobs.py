@@ -103,8 +103,11 @@ def test_a_release_is_handed_on_where_that_was_set_up(
         assert found["rollback"]["needs"] == "[]"
 
 
-BUILT = {"resolve", "ci-image", "lint", "test", "verify", "build", "verify-image"}
-PUBLISHED = {"publish", "debug", "verify-debug", "promote"}
+BUILT = {
+    "resolve", "ci-image", "lint", "test", "verify", "build", "verify-image", "sbom", "scan",
+    "vulnerabilities",
+}  # fmt: skip
+PUBLISHED = {"publish", "debug", "verify-debug", "sbom-debug", "promote"}
 
 
 def test_a_merge_request_builds_and_verifies_and_publishes_nothing(service: Path) -> None:

@@ -161,7 +161,8 @@ class World:
         """The images that the pipeline pins, as the mirror has them: stand-ins, by digest."""
         pinned = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))
         names = {
-            job: pinned[job]["image"]["name"].split("@")[0] for job in (".in-crane", ".in-kaniko")
+            job: pinned[job]["image"]["name"].split("@")[0]
+            for job in (".in-crane", ".in-kaniko", ".in-syft", ".in-grype")
         }
         crane = _Root()
         crane.program(self.crane_program, "/ko-app/crane")
@@ -172,6 +173,15 @@ class World:
         kaniko.program(
             Path(self.executor) if self.executor else HERE / "executor.sh", "/kaniko/executor"
         )
+        syft = _Root()
+        syft.program(install.syft(), "/syft")
+        syft.busybox("/busybox")
+        # A stand-in that answers with recorded scans.
+        grype = _Root()
+        grype.program(HERE / "grype.sh", "/grype")
+        grype.busybox("/busybox")
+        for path in (HERE / "scans").iterdir():
+            grype.program(path, f"/scans/{path.name}")
         system = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         return {
             ".in-crane": self._push(names[".in-crane"], crane, PATH=f"{system}:/ko-app:/busybox"),
@@ -180,6 +190,8 @@ class World:
                 names[".in-kaniko"], kaniko, PATH=system, DOCKER_CONFIG="/kaniko/.docker/",
                 KANIKO_PRESERVE_CONTEXT="1", KANIKO_PRE_CLEANUP="1", KANIKO_CLEANUP="1",
             ),
+            ".in-syft": self._push(names[".in-syft"], syft, PATH=f"{system}:/busybox"),
+            ".in-grype": self._push(names[".in-grype"], grype, PATH=f"{system}:/busybox"),
         }  # fmt: skip
 
     @cached_property
@@ -292,7 +304,9 @@ class _Root:
                     tar.addfile(info)
                 else:
                     data = source.read_bytes()
-                    executable = source.stat().st_mode & stat.S_IXUSR or "executor" in name
+                    executable = source.stat().st_mode & stat.S_IXUSR or name.endswith(
+                        ("executor", "grype")
+                    )
                     info.size, info.mode = len(data), 0o755 if executable else 0o644
                     tar.addfile(info, io.BytesIO(data))
         return buffer.getvalue()
