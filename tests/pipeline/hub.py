@@ -128,6 +128,7 @@ class Hub:
     def __init__(self, world: World, directory: Path, repository: str, scratch: Path) -> None:
         self.world, self.directory, self.repository = world, directory, repository
         self.scratch, self.logs, self.number = scratch, "", 0
+        self.keys: dict[str, str] = {}
         self.actions: dict[str, Path] = {}
         for name, text in STANDINS.items():
             place = scratch / name
@@ -165,6 +166,16 @@ class Hub:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", message)
 
+    def sign_with(self, name: str) -> Path:
+        """Commit a public key, and have the private one in the environment's secrets."""
+        private, public = self.world.key_pair(name)
+        listed = self.directory / "ci" / "signing" / "cosign.pub"
+        listed.parent.mkdir()
+        listed.write_text(public.read_text())
+        self.commit(f"Trust the key {name}")
+        self.keys = {"COSIGN_PRIVATE_KEY": private.read_text(), "COSIGN_PASSWORD": name}
+        return public
+
     def command(
         self,
         event: str = "push",
@@ -188,11 +199,11 @@ class Hub:
             **variables,
         }
         if secrets is None:
-            secrets = {"REGISTRY_USER": USER, "REGISTRY_PASSWORD": PASSWORD}
+            secrets = {"REGISTRY_USER": USER, "REGISTRY_PASSWORD": PASSWORD, **self.keys}
         home = self.scratch / "home"
         home.mkdir(exist_ok=True)
         (self.scratch / "secrets").write_text(
-            "".join(f"{name}={value}\n" for name, value in secrets.items())
+            "".join(f"{name}={json.dumps(value)}\n" for name, value in secrets.items())
         )
         commits = pins(*WORKFLOWS.glob("*.yml"))
         return [
@@ -271,10 +282,11 @@ def on_github(place: World, rendered: Path, directory: Path, group: str, scratch
     quick(directory)
     workflow = directory / ".github" / "workflows" / "ci.yml"
     text = workflow.read_text()
-    crane, kaniko = place.tools[".in-crane"], place.tools[".in-kaniko"]
+    images = {name.removeprefix(".in-"): image for name, image in place.tools.items()}
     before, calls, rest = text.partition("\n  promote:\n")
-    given = f'/payments"\n      crane-image: "{crane}"\n'
-    before = before.replace('/payments"\n', f'{given}      kaniko-image: "{kaniko}"\n', 1)
+    given = f'/payments"\n      crane-image: "{images.pop("crane")}"\n'
+    others = "".join(f'      {name}-image: "{image}"\n' for name, image in images.items())
+    before = before.replace('/payments"\n', given + others, 1)
     text = before + calls + rest.replace('/payments"\n', given, 1)
     workflow.write_text(text)
     without_queue(directory)

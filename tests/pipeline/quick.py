@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 import struct
 from pathlib import Path
 
-from world import CI_BASE
+from world import CI_BASE, unsigned
 
 
 def program() -> bytes:
@@ -46,5 +45,4 @@ def quick(directory: Path) -> None:
         "verify:\n\tpython3 ci/conformance repo\n\n"
         f".PHONY: ci\n{ci}"
     )
-    # It may release unsigned, as a service may that was made before releases were signed.
-    shutil.rmtree(directory / "ci" / "signing")
+    unsigned(directory)

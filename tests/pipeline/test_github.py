@@ -14,8 +14,11 @@ from world import PASSWORD, RELEASE_BASE, USER, World
 
 BUILT = {
     "resolve", "verify-bases", "ci-image", "lint", "test", "verify", "build", "verify-image",
+    "sbom", "vulnerabilities",
 }  # fmt: skip
-JOBS = BUILT | {"publish", "debug", "verify-debug", "publish-debug", "attest", "promote"}
+JOBS = BUILT | {
+    "publish", "debug", "verify-debug", "sbom-debug", "publish-debug", "attest", "promote",
+}  # fmt: skip
 BASE = RELEASE_BASE.split("/", 1)[1]
 
 

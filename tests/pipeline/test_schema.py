@@ -95,11 +95,15 @@ def images(node: Any) -> list[str]:
 def test_each_tool_is_pinned_once_by_version_and_digest() -> None:
     names = images(PIPELINE)
     assert sorted(name.partition(":")[0] for name in names) == [
+        "docker.io/anchore/grype",
+        "docker.io/anchore/syft",
         "gcr.io/go-containerregistry/crane/debug",
         "ghcr.io/osscontainertools/kaniko",
     ]
     for name in names:
-        assert re.fullmatch(r"[^:@]+:v\d+\.\d+\.\d+(-alpine)?@sha256:[0-9a-f]{64}", name), name
+        assert re.fullmatch(r"[^:@]+:v\d+\.\d+\.\d+(-alpine|-debug)?@sha256:[0-9a-f]{64}", name), (
+            name
+        )
         places = [
             path
             for path in (ROOT / "template").rglob("*")

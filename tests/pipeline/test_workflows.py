@@ -128,7 +128,9 @@ def test_the_jobs_are_those_of_gitlab_and_wait_for_the_same() -> None:
 
 def test_each_tool_is_pinned_once_and_as_on_gitlab() -> None:
     script = ROOT / "template" / "{{ github }}" / "ci" / "github" / "run.sh"
-    named = re.findall(r"^(?:crane|kaniko)=(\S+)$", script.read_text("utf-8"), re.MULTILINE)
+    named = re.findall(
+        r"^(?:crane|kaniko|syft|grype)=(\S+)$", script.read_text("utf-8"), re.MULTILINE
+    )
     assert sorted(named) == sorted(images(GITLAB))
     for path in FOLDER.iterdir():
         assert "kaniko:" not in path.read_text(encoding="utf-8")
@@ -152,11 +154,18 @@ def test_renovate_finds_the_pins() -> None:
     [expression] = manager["matchStrings"]
     expression = expression.replace("(?<", "(?P<")
     found = [match.groupdict() for match in re.finditer(expression, script.read_text("utf-8"))]
-    assert [item["depName"].rpartition("/")[2] for item in found] == ["debug", "kaniko"]
+    assert [item["depName"].rpartition("/")[2] for item in found] == [
+        "debug",
+        "kaniko",
+        "syft",
+        "grype",
+    ]
     script = ROOT / "template" / "{{ pipeline }}" / "ci" / "pipeline" / "cosign.sh"
     assert re.search(pattern.strip("/"), script.relative_to(ROOT).as_posix())
     found += [match.groupdict() for match in re.finditer(expression, script.read_text("utf-8"))]
-    assert [item["depName"].rpartition("/")[2] for item in found] == ["debug", "kaniko", "cosign"]
+    assert [item["depName"].rpartition("/")[2] for item in found] == [
+        "debug", "kaniko", "syft", "grype", "cosign",
+    ]  # fmt: skip
     assert all(item["currentDigest"].startswith("sha256:") for item in found)
     [pattern] = config["github-actions"]["managerFilePatterns"]
     for path in FOLDER.iterdir():

@@ -73,6 +73,17 @@ def trust_bases(directory: Path, public: Path) -> None:
     )
 
 
+def unsigned(directory: Path) -> None:
+    """Have the service release unsigned, as one may that was made before releases were signed:
+    without a file of keys, and on any day."""
+    shutil.rmtree(directory / "ci" / "signing")
+    scripts = directory / "ci" / "pipeline"
+    edit_platform_file(
+        scripts / "attest.sh", scripts / "platform.lock",
+        lambda text: re.sub(rb"(?m)^unsigned_until=.*", b"unsigned_until=99991231", text),
+    )  # fmt: skip
+
+
 def tar_of(files: dict[str, bytes]) -> bytes:
     """A layer of programs."""
     buffer = io.BytesIO()
@@ -204,7 +215,8 @@ class World:
         """The images that the pipeline pins, as the mirror has them: stand-ins, by digest."""
         pinned = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))
         names = {
-            job: pinned[job]["image"]["name"].split("@")[0] for job in (".in-crane", ".in-kaniko")
+            job: pinned[job]["image"]["name"].split("@")[0]
+            for job in (".in-crane", ".in-kaniko", ".in-syft", ".in-grype")
         }
         crane = _Root()
         crane.program(self.crane_program, "/ko-app/crane")
@@ -215,6 +227,15 @@ class World:
         kaniko.program(
             Path(self.executor) if self.executor else HERE / "executor.sh", "/kaniko/executor"
         )
+        syft = _Root()
+        syft.program(install.syft(), "/syft")
+        syft.busybox("/busybox")
+        # A stand-in that answers with recorded scans.
+        grype = _Root()
+        grype.program(HERE / "grype.sh", "/grype")
+        grype.busybox("/busybox")
+        for path in (HERE / "scans").iterdir():
+            grype.program(path, f"/scans/{path.name}")
         system = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         return {
             ".in-crane": self._push(names[".in-crane"], crane, PATH=f"{system}:/ko-app:/busybox"),
@@ -223,6 +244,8 @@ class World:
                 names[".in-kaniko"], kaniko, PATH=system, DOCKER_CONFIG="/kaniko/.docker/",
                 KANIKO_PRESERVE_CONTEXT="1", KANIKO_PRE_CLEANUP="1", KANIKO_CLEANUP="1",
             ),
+            ".in-syft": self._push(names[".in-syft"], syft, PATH=f"{system}:/busybox"),
+            ".in-grype": self._push(names[".in-grype"], grype, PATH=f"{system}:/busybox"),
         }  # fmt: skip
 
     @cached_property
@@ -363,7 +386,9 @@ class _Root:
                     tar.addfile(info)
                 else:
                     data = source.read_bytes()
-                    executable = source.stat().st_mode & stat.S_IXUSR or "executor" in name
+                    executable = source.stat().st_mode & stat.S_IXUSR or name.endswith(
+                        ("executor", "grype")
+                    )
                     info.size, info.mode = len(data), 0o755 if executable else 0o644
                     tar.addfile(info, io.BytesIO(data))
         return buffer.getvalue()
@@ -394,7 +419,7 @@ class Project:
 
     def __init__(self, world: World, directory: Path, repository: str) -> None:
         self.world, self.directory, self.repository = world, directory, repository
-        self.logs = ""
+        self.logs, self.keys = "", dict[str, str]()
 
     def git(self, *arguments: str) -> str:
         return run(["git", "-C", self.directory, *arguments], what="git").strip()
@@ -411,7 +436,19 @@ class Project:
             "REGISTRY_USER": USER,
             "REGISTRY_PASSWORD": PASSWORD,
             "REGISTRY_MAP": ";".join(f"{host}={address}/mirror" for host in MIRRORED),
+            **self.keys,
         }
+
+    def sign_with(self, name: str) -> Path:
+        """Commit a public key beside those that are there, and sign with the private one."""
+        private, public = self.world.key_pair(name)
+        listed = self.directory / "ci" / "signing" / "cosign.pub"
+        listed.parent.mkdir(exist_ok=True)
+        with listed.open("a") as file:
+            file.write(public.read_text())
+        self.commit(f"Trust the key {name}")
+        self.keys = {"COSIGN_PRIVATE_KEY": private.read_text(), "COSIGN_PASSWORD": name}
+        return public
 
     def command(
         self, *, tag: str = "", schedule: bool = False, jobs: tuple[str, ...] = (), **variables: str

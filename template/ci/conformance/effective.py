@@ -21,12 +21,12 @@ _SIGNS_KEYS = frozenset({"retry", "tags", "timeout"})
 _DEFAULT_KEYS = frozenset({"cache", "image", "retry", "services", "tags", "timeout"})
 _WORKFLOW_KEYS = frozenset({"auto_cancel", "name", "rules"})
 # Of these jobs the image may come from another host.
-_TOOLS = (".in-crane", ".in-kaniko")
+_TOOLS = (".in-crane", ".in-kaniko", ".in-syft", ".in-grype")
 
 _ALLOWED = "tags, services, cache, timeout, retry and the variables that ci/gitlab/pipeline.yml lists"
 _JOB_FIX = (
     f"give what the team adds a job of its own; of the platform's jobs it may set {_ALLOWED}, "
-    "and of .in-crane and .in-kaniko another host for the image"
+    f"and of {', '.join(_TOOLS)} another host for the image"
 )
 _INCLUDE_FIX = "write in .gitlab-ci.yml: include: [{local: /ci/gitlab/pipeline.yml}], without rules"
 _WORKFLOW_FIX = (

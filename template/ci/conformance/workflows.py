@@ -25,6 +25,9 @@ RUNNER = f"{SCRIPTS}/run.sh"
 _CAPABILITIES = frozenset({"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"})
 _RUN_FLAGS = frozenset({"--rm", "--security-opt", "--cap-drop", "--cap-add", "--volume", "--workdir", "--entrypoint"})
 
+# What a caller may give another image of.
+_TOOLS = frozenset({"crane-image", "kaniko-image", "syft-image", "grype-image"})
+
 _COMMIT = re.compile(r"[^@]+@[0-9a-f]{40}")
 _LEVELS = {"none": 0, "read": 1, "write": 2}
 
@@ -213,7 +216,7 @@ class Workflows:
                     continue
                 else:
                     continue
-            elif text.keys[-1] in ("crane-image", "kaniko-image") and value:
+            elif text.keys[-1] in _TOOLS and value:
                 if "@sha256:" not in value and "kaniko" not in value:
                     yield _finding("PIP-005", text.path, text.line, f"{value} has no digest", "add its digest")
                 continue
