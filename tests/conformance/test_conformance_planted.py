@@ -559,12 +559,13 @@ REPO: dict[str, list[RepoPlant]] = {
     "PIP-011": [job("workflow:\n  rules:\n    - when: always\n")],
     "PIP-014": [
         job("variables:\n  BASE_VERIFICATION: off\n"),
-        job("variables:\n  BASE_VERIFICATION: {value: \"off\"}\n"),
+        job('variables:\n  BASE_VERIFICATION: {value: "off"}\n'),
     ],
     "PIP-015": [
         job("extra:\n  environment: signing\n  script: [make]\n"),
         job("extra:\n  environment: {name: signing, action: access}\n  script: [make]\n"),
         lambda root: write(root, "ci/signing/cosign.key", "-----BEGIN PRIVATE KEY-----\n"),
+    ],
     "VUL-002": [
         lambda root: write(root, ".grype.yaml", "ignore: []\n"),
         lambda root: write(root, ".grype/config.yaml", "ignore: []\n"),
