@@ -22,7 +22,7 @@ from lab.system import run
 BASE = f"sha256:{'b' * 64}"
 KANIKO = f"ghcr.io/osscontainertools/kaniko:v1.28.2-alpine@sha256:{'4' * 64}"
 FORMS = {
-    "bundle": [],
+    "referrer": [],
     "tags": ["--new-bundle-format=false"],
 }
 SLSA = "https://slsa.dev/provenance/v1"
@@ -210,6 +210,19 @@ def test_both_digests_get_everything_and_then_their_tags(job: Job, place: Place)
     assert done.returncode == 0, done.stdout + done.stderr
     assert job.tags() == {"1.4.2", "1.4.2-debug", "1.4.2-b7", "1.4.2-b7-debug"}
 
+    # A mirror that gets the tags of the digest, too, has the proof in both forms.
+    digest, mirror = job.digests["release"], f"{place.address}/mirror-of/{job.repository[-20:]}"
+    place.crane("copy", job.image("release"), f"{mirror}:1.4.2")
+    assert not place.verify("verify", f"{mirror}@{digest}", public)
+    for tag in place.crane("ls", job.repository).split():
+        if tag.startswith(f"sha256-{digest[7:]}"):
+            place.crane("copy", f"{job.repository}:{tag}", f"{mirror}:{tag}")
+    for words in FORMS.values():
+        assert place.verify("verify", f"{mirror}@{digest}", public, *words)
+        assert place.verify(
+            "verify-attestation", f"{mirror}@{digest}", public, "--type=spdxjson", *words
+        )
+
 
 def test_the_provenance_states_what_the_pipeline_knows(job: Job, place: Place) -> None:
     assert job.script("attest.sh").returncode == 0
@@ -308,7 +321,7 @@ def no_cosign(job: Job) -> None:
 
 
 FAULTS: dict[Callable[[Job], None], str] = {
-    wrong_key: "has no signature (bundle) by a key of ci/signing/cosign.pub",
+    wrong_key: "has no signature (referrer) by a key of ci/signing/cosign.pub",
     no_public_key: "ci/signing/cosign.pub has no public key",
     sbom_of_another_image: ".pipeline/release.spdx.json is not the file that was verified",
     no_sbom: ".pipeline/debug.spdx.json is missing",

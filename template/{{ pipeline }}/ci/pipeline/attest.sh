@@ -33,12 +33,12 @@ case $signing in
     grep -q '^-----BEGIN PUBLIC KEY-----' "$signing_keys" 2>/dev/null ||
       fail "$signing_keys has no public key: commit the one that belongs to COSIGN_PRIVATE_KEY"
     case $COSIGN_PRIVATE_KEY in
-      -----BEGIN*) private_key=env://COSIGN_PRIVATE_KEY ;;
-      *://*) private_key=$COSIGN_PRIVATE_KEY ;;
+      -----BEGIN*) signs_with=env://COSIGN_PRIVATE_KEY ;;
+      *://*) signs_with=$COSIGN_PRIVATE_KEY ;;
       *)
         [ -f "$COSIGN_PRIVATE_KEY" ] ||
           fail "COSIGN_PRIVATE_KEY is neither a file, a key nor a KMS URI: want what cosign generate-key-pair writes to cosign.key, as a variable of type file"
-        private_key=$COSIGN_PRIVATE_KEY
+        signs_with=$COSIGN_PRIVATE_KEY
         ;;
     esac
     # An empty password would make cosign ask for one.
@@ -82,16 +82,16 @@ done
 
 # ── signing ──
 
-# Runs cosign $1 with the flags of form $2, bundle or tags: what cosign 3 writes as a referrer,
+# Runs cosign $1 with the flags of form $2: what cosign 3 writes, a bundle as a referrer,
 # and the older .sig and .att, since admission controllers in use read only one of them. A
 # key needs no service, so nothing is written to a public log.
 write() {
   verb=$1 form=$2
   shift 2
   case $signing.$form in
-    key.bundle) set -- --key "$private_key" --signing-config "$cosign_dir/no-services.json" "$@" ;;
-    key.tags) set -- --key "$private_key" --new-bundle-format=false --use-signing-config=false --tlog-upload=false "$@" ;;
-    keyless.bundle) ;;
+    key.referrer) set -- --key "$signs_with" --signing-config "$cosign_dir/no-services.json" "$@" ;;
+    key.tags) set -- --key "$signs_with" --new-bundle-format=false --use-signing-config=false --tlog-upload=false "$@" ;;
+    keyless.referrer) ;;
     keyless.tags) set -- --new-bundle-format=false --use-signing-config=false "$@" ;;
   esac
   cosign "$verb" --yes "$@" >"$cosign_dir/log" 2>&1 ||
@@ -101,7 +101,7 @@ write() {
 for target in release debug; do
   case $target in release) digest=$RELEASE_DIGEST ;; debug) digest=$DEBUG_DIGEST ;; esac
   subject=$IMAGE_REPOSITORY@$digest
-  for form in bundle tags; do
+  for form in referrer tags; do
     write sign "$form" "$subject"
     write attest "$form" --type spdxjson --predicate "$work/$target.spdx.json" "$subject"
     write attest "$form" --type slsaprovenance1 --predicate "$cosign_dir/$target.provenance.json" "$subject"

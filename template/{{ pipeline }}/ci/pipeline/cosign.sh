@@ -51,7 +51,7 @@ split_keys() {
 verified() {
   verb=$1 of=$2 form=$3
   shift 3
-  [ "$form" = bundle ] || set -- --new-bundle-format=false "$@"
+  [ "$form" = referrer ] || set -- --new-bundle-format=false "$@"
   if [ "$signing" = keyless ]; then
     [ ! -f "$trusted_root" ] || set -- --trusted-root "$trusted_root" "$@"
     cosign "$verb" "${identity_is:---certificate-identity}" "$signer" --certificate-oidc-issuer "$token_issuer" \
@@ -77,10 +77,10 @@ prove() {
   [ "$signing" = keyless ] || split_keys
   sbom=$(sed -n 's/.*"documentNamespace" *: *\("[^"]*"\).*/\1/p' "$2" | head -n 1)
   [ -n "$sbom" ] || fail "$2 is no SPDX document: it has no documentNamespace"
-  for form in bundle tags; do
+  for form in referrer tags; do
     # Any bundle will do for cosign verify, an SBOM's, too.
     case $form in
-      bundle) verified verify-attestation "$1" bundle --type https://sigstore.dev/cosign/sign/v1 ;;
+      referrer) verified verify-attestation "$1" referrer --type https://sigstore.dev/cosign/sign/v1 ;;
       tags) verified verify "$1" tags ;;
     esac ||
       fail "$1 has no signature ($form) by $(signers): $(reason "$(cat "$cosign_dir/log")")"

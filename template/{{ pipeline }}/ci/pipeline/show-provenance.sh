@@ -56,15 +56,15 @@ else
   signer="^$(printf '%s' "$PROJECT$file" | sed 's/[.+]/\\&/g')@refs/(tags/v?[0-9][0-9A-Za-z.-]*|heads/${DEFAULT_BRANCH:-main})\$"
 fi
 
-for form in bundle tags; do
+for form in referrer tags; do
   ! verified verify "$image" "$form" || break
-  [ "$form" = bundle ] || fail "$image is not signed by $(signers): $(reason "$(cat "$cosign_dir/log")")"
+  [ "$form" = referrer ] || fail "$image is not signed by $(signers): $(reason "$(cat "$cosign_dir/log")")"
 done
 echo "$image is signed by $(signers)"
 for type in slsaprovenance1 spdxjson; do
-  for form in bundle tags; do
+  for form in referrer tags; do
     ! verified verify-attestation "$image" "$form" --type "$type" || break
-    [ "$form" = bundle ] || fail "$image has no $type by $(signers): $(reason "$(cat "$cosign_dir/log")")"
+    [ "$form" = referrer ] || fail "$image has no $type by $(signers): $(reason "$(cat "$cosign_dir/log")")"
   done
   statements | python3 -B ci/pipeline/show_provenance.py
 done
