@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import json
 import os
 import re
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -1044,3 +1047,161 @@ def test_a_ci_image_that_may_not_be_pushed_is_a_file(
     values = resolved(source, **{**HUB, **env})
     assert values["CI_IMAGE_TO"] == to
     assert values["CI_IMAGE_TAG"].startswith(f"{REPOSITORY}/ci:")
+
+
+# sbom, scan and vulnerabilities
+
+GRYPE = (Path(__file__).with_name("grype.sh")).read_text(encoding="utf-8")
+SCANS = Path(__file__).with_name("scans")
+SPDX = '{\n "spdxVersion": "SPDX-2.3",\n "packages": [\n  {}\n ]\n}\n'
+SYFT = """#!/bin/sh
+echo "$PWD $*" >>"$CALLS"
+while [ $# -gt 0 ]; do
+  case $1 in --output) printf '%s' "$SPDX" >"${2#*=}" ;; esac
+  shift
+done
+"""
+
+
+class Listing:
+    """A verified release, and tools that answer."""
+
+    def __init__(self, job: Job) -> None:
+        self.job, place = job, job.directory
+        job.note("resolve", **RESOLVED)
+        self.calls = place / "calls"
+        self.pack({"etc/passwd": "x"})
+        for name, text in (("syft", SYFT), ("grype", GRYPE)):
+            text = text.replace("#!/busybox/sh", "#!/bin/sh").replace("/scans/", f"{SCANS}/")
+            (place / "bin" / name).write_text(text)
+            (place / "bin" / name).chmod(0o755)
+        (place / "ci" / "conformance").symlink_to(SCRIPTS.parents[2] / "ci" / "conformance")
+        (place / "go.mod").write_text("require github.com/prometheus/client_golang v1.22.0\n")
+
+    def pack(self, files: dict[str, str], compressed: bool = True) -> None:
+        """Leave a release of one layer, as the job before has verified it."""
+        layer = io.BytesIO()
+        with tarfile.open(fileobj=layer, mode="w:gz" if compressed else "w") as tar:
+            for name, text in files.items():
+                info = tarfile.TarInfo(name)
+                info.size = len(text)
+                tar.addfile(info, io.BytesIO(text.encode()))
+        tarball = self.job.directory / ".pipeline" / "release.tar"
+        with tarfile.open(tarball, "w") as tar:
+            for name, data in (("manifest.json", b"[]"), ("layer.tar.gz", layer.getvalue())):
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+        digest = hashlib.sha256(tarball.read_bytes()).hexdigest()
+        self.job.note("verify-release", RELEASE_SHA256=digest)
+
+    def sbom(self, spdx: str = SPDX) -> subprocess.CompletedProcess[str]:
+        return self.job.script("sbom.sh", "release", **TAG, SPDX=spdx, CALLS=str(self.calls))
+
+    def scan(self, database: str = "clean", **env: str) -> subprocess.CompletedProcess[str]:
+        assert self.sbom().returncode == 0
+        url = f"https://mirror.example.com/{database}.tar.zst"
+        return self.job.script("scan.sh", **TAG, VULNERABILITY_DB_URL=url, **env)
+
+    def verdict(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+        return self.job.script("vulnerabilities.sh", *words, **{**TAG, **env})
+
+
+@pytest.fixture
+def listing(job: Job) -> Listing:
+    return Listing(job)
+
+
+def test_what_is_in_an_image_is_listed_outside_the_checkout(listing: Listing) -> None:
+    done = listing.sbom()
+    assert done.returncode == 0, done.stderr
+    place = listing.job.directory
+    spdx = place / ".pipeline" / "release.spdx.json"
+    assert listing.job.noted("sbom") == {
+        "RELEASE_SBOM_SHA256": hashlib.sha256(spdx.read_bytes()).hexdigest()
+    }
+    assert (place / ".pipeline" / "release.cdx.json").exists()
+    [call] = listing.calls.read_text().splitlines()
+    assert not call.startswith(str(place))
+    assert f"docker-archive:{place}/.pipeline/release.tar" in call
+    assert f"--source-name {REPOSITORY} --source-version 1.4.2" in call
+
+
+def test_another_tarball_than_the_verified_one_is_not_listed(listing: Listing) -> None:
+    listing.job.note("verify-release", RELEASE_SHA256="0" * 64)
+    done = listing.sbom()
+    assert done.returncode == 1
+    assert "is not the file that was verified" in done.stderr
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_a_base_whose_debian_packages_are_not_found_stops_the_job(
+    listing: Listing, compressed: bool
+) -> None:
+    listing.pack({"./var/lib/dpkg/status.d/tzdata": "Package: tzdata\n"}, compressed)
+    done = listing.sbom()
+    assert done.returncode == 1
+    assert (
+        "release.tar has Debian packages in var/lib/dpkg/status.d, and the list has" in done.stderr
+    )
+    assert not (listing.job.directory / ".pipeline" / "sbom.env").exists()
+    found = SPDX.replace("{}", '{"referenceLocator": "pkg:deb/debian/tzdata@1"}')
+    assert listing.sbom(found).returncode == 0
+
+
+def test_crates_are_those_of_the_lock_file(listing: Listing) -> None:
+    (listing.job.directory / "Cargo.lock").write_text("version = 4\n")
+    assert listing.sbom().returncode == 0
+    assert listing.calls.read_text().splitlines()[1].count("Cargo.lock") == 1
+    spdx = json.loads((listing.job.directory / ".pipeline" / "release.spdx.json").read_text())
+    assert len(spdx["packages"]) == 2
+
+
+def test_a_scan_without_flaws_lets_the_image_be_published(listing: Listing) -> None:
+    done = listing.scan()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Built: ")
+    done = listing.verdict()
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_database_is_grypes_own_unless_another_is_named(listing: Listing) -> None:
+    assert listing.sbom().returncode == 0
+    assert listing.job.script("scan.sh", **TAG).returncode == 0
+
+
+def test_a_database_out_of_reach_is_said(listing: Listing) -> None:
+    done = listing.scan("missing")
+    assert done.returncode == 1
+    assert "error: cannot get the database of flaws from https://mirror.example.com/" in done.stderr
+
+
+def test_another_list_than_the_jobs_is_not_scanned(listing: Listing) -> None:
+    assert listing.sbom().returncode == 0
+    (listing.job.directory / ".pipeline" / "release.spdx.json").write_text(SPDX + "\n")
+    done = listing.job.script("scan.sh", **TAG)
+    assert done.returncode == 1
+    assert "is not the file that was verified" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("database", "code", "line"),
+    [
+        ("base", 0, "tzdata 2026a-0+deb13u1: no fix yet: CVE-2026-20001 (high)"),
+        ("critical", 1, "VUL-001  go.mod:1: CVE-2026-20005 (critical) in github.com/prometheus"),
+        ("stale", 2, "the database of flaws is stale: it was built at 2026-01-05T04:10Z"),
+    ],
+)
+def test_a_verdict_in_one_line(listing: Listing, database: str, code: int, line: str) -> None:
+    assert listing.scan(database).returncode == 0
+    done = listing.verdict()
+    assert done.returncode == code, done.stdout + done.stderr
+    assert [text for text in (done.stdout + done.stderr).splitlines() if line in text]
+
+
+def test_the_greatest_age_is_a_variable(listing: Listing) -> None:
+    assert listing.scan("stale").returncode == 0
+    assert listing.verdict(VULNERABILITY_DB_MAX_AGE="100000").returncode == 0
+    done = listing.verdict(VULNERABILITY_DB_MAX_AGE="5 days")
+    assert done.returncode == 1
+    assert 'VULNERABILITY_DB_MAX_AGE is "5 days": want hours' in done.stderr
