@@ -51,6 +51,10 @@ lint: $(VENV)/.test ## Lint this repository
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/shellcheck .ci/run scripts/*.sh template/ci/*.sh tests/pipeline/*.sh
 
+.PHONY: house
+house: $(VENV)/.test ## Write what services get of bases.yml and of the house's own entries
+	$(VENV)/bin/python scripts/house.py
+
 .PHONY: lock
 lock: $(VENV)/.test ## Write the lock of platform files after a change to one
 	$(VENV)/bin/python scripts/lock.py

@@ -3,8 +3,8 @@
 Platform files have the same bytes in every service, so that one lock, itself a
 platform file, finds every local edit (`make verify`). template/ci/platform.lock has
 the files of all services; a folder that not every service has, that of a pipeline or
-of a language, has its lock inside. The format is that of sha256sum. `--check` writes
-nothing and exits 1 when a lock is out of date.
+of a language, has its lock inside, and so has the house's. The format is that of
+sha256sum. `--check` writes nothing and exits 1 when a lock is out of date.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = "ci/platform.lock"
+HOUSE = "house"
 
 
 def lock_text(tree: Path, patterns: list[str], lock: str) -> str:
@@ -42,8 +43,8 @@ def lock_texts(root: Path) -> dict[Path, str]:
     template = root / "template"
     locks = {template / LOCK: lock_text(template, ownership["platform"]["all"], LOCK)}
     for name, folders in ownership["platform"].items():
-        # template/{{ gitlab }}/ci/gitlab/… lands at ci/gitlab/…
-        tree = template / f"{{{{ {name} }}}}"
+        # template/{{ gitlab }}/ci/gitlab/… lands at ci/gitlab/…; the house's folder is in all.
+        tree = template if name == HOUSE else template / f"{{{{ {name} }}}}"
         files = [path for path in folders if not path.endswith("/")]
         for folder in folders if name != "all" else []:
             lock = f"{folder.strip('/')}/{Path(LOCK).name}"

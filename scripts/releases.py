@@ -168,7 +168,7 @@ def service_paths(root: Path, revision: str) -> dict[str, str]:
         for owner in ("platform", "seeded"):
             entry = ownership[owner]
             if isinstance(entry, dict):
-                entry = [*entry.get("all", []), *entry.get(tree[1] if tree else "", [])]
+                entry = [*entry.get("all", []), *entry.get(tree[1] if tree else "house", [])]
             if pathspec.GitIgnoreSpec.from_lines(entry).match_file(inner):
                 classes[name] = owner
                 break

@@ -122,8 +122,8 @@ def edit(root: Path, path: str, old: str, new: str) -> None:
 
 def lock(root: Path) -> None:
     """Write the locks of the platform files that are there."""
-    pipeline = ["ci/pipeline", "ci/gitlab"]
-    places = ["ci/conformance", *pipeline, "specs/guidelines", "specs/ADRs", "specs/README.md"]
+    folders = ["ci/house", "ci/pipeline", "ci/gitlab"]
+    places = ["ci/conformance", *folders, "specs/guidelines", "specs/ADRs", "specs/README.md"]
     paths: list[Path] = []
     for place in places:
         base = root / place
@@ -133,7 +133,7 @@ def lock(root: Path) -> None:
         if not {"service", "__pycache__", "platform.lock"} & set(path.parts):
             digest = hashlib.sha256((root / path).read_bytes()).hexdigest()
             folder = path.parent.as_posix()
-            name = f"{folder}/platform.lock" if folder in pipeline else "ci/platform.lock"
+            name = f"{folder}/platform.lock" if folder in folders else "ci/platform.lock"
             lines[name] = lines.get(name, "") + f"{digest}  {path.as_posix()}\n"
     for name, text in lines.items():
         write(root, name, text)
@@ -143,6 +143,7 @@ def service(root: Path) -> Path:
     """Make a clean service with a pipeline, in a git repository."""
     root.mkdir(parents=True, exist_ok=True)
     shutil.copytree(TEMPLATE / "specs", root / "specs")
+    shutil.copytree(TEMPLATE / "ci/house", root / "ci/house")
     shutil.copytree(TOOL, root / "ci/conformance", ignore=shutil.ignore_patterns("__pycache__"))
     write(root, "image/Dockerfile", DOCKERFILE)
     (root / "Dockerfile").symlink_to("image/Dockerfile")

@@ -557,6 +557,14 @@ REPO: dict[str, list[RepoPlant]] = {
         lambda root: edit(root, "ci/image/Dockerfile", "RUN", "COPY $GOPATH/go.mod ./\nRUN"),
     ],
     "PIP-011": [job("workflow:\n  rules:\n    - when: always\n")],
+    "PIP-014": [
+        job("variables:\n  BASE_VERIFICATION: off\n"),
+        job("variables:\n  BASE_VERIFICATION: {value: \"off\"}\n"),
+    ],
+    "PIP-015": [
+        job("extra:\n  environment: signing\n  script: [make]\n"),
+        job("extra:\n  environment: {name: signing, action: access}\n  script: [make]\n"),
+        lambda root: write(root, "ci/signing/cosign.key", "-----BEGIN PRIVATE KEY-----\n"),
     "VUL-002": [
         lambda root: write(root, ".grype.yaml", "ignore: []\n"),
         lambda root: write(root, ".grype/config.yaml", "ignore: []\n"),

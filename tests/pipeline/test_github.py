@@ -13,10 +13,12 @@ from hub import REPOSITORY, Hub
 from world import PASSWORD, RELEASE_BASE, USER, World
 
 BUILT = {
-    "resolve", "ci-image", "lint", "test", "verify", "build", "verify-image", "sbom",
-    "vulnerabilities",
+    "resolve", "verify-bases", "ci-image", "lint", "test", "verify", "build", "verify-image",
+    "sbom", "vulnerabilities",
 }  # fmt: skip
-JOBS = BUILT | {"publish", "debug", "verify-debug", "sbom-debug", "promote"}
+JOBS = BUILT | {
+    "publish", "debug", "verify-debug", "sbom-debug", "publish-debug", "attest", "promote",
+}  # fmt: skip
 BASE = RELEASE_BASE.split("/", 1)[1]
 
 

@@ -104,10 +104,12 @@ def test_a_release_is_handed_on_where_that_was_set_up(
 
 
 BUILT = {
-    "resolve", "ci-image", "lint", "test", "verify", "build", "verify-image", "sbom", "scan",
-    "vulnerabilities",
+    "resolve", "verify-bases", "ci-image", "lint", "test", "verify", "build", "verify-image",
+    "sbom", "scan", "vulnerabilities",
 }  # fmt: skip
-PUBLISHED = {"publish", "debug", "verify-debug", "sbom-debug", "promote"}
+PUBLISHED = {
+    "publish", "debug", "verify-debug", "sbom-debug", "publish-debug", "attest", "promote",
+}  # fmt: skip
 
 
 def test_a_merge_request_builds_and_verifies_and_publishes_nothing(service: Path) -> None:

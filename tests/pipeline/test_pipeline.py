@@ -10,8 +10,9 @@ import pytest
 from world import PASSWORD, RELEASE_BASE, USER, Project, World
 
 JOBS = (
-    "resolve", "ci-image", "lint", "test", "verify", "build", "verify-image", "sbom", "scan",
-    "vulnerabilities", "publish", "debug", "verify-debug", "sbom-debug", "promote",
+    "resolve", "verify-bases", "ci-image", "lint", "test", "verify", "build", "verify-image",
+    "sbom", "scan", "vulnerabilities", "publish", "debug", "verify-debug", "sbom-debug",
+    "publish-debug", "attest", "promote",
 )  # fmt: skip
 BASE = RELEASE_BASE.split("/", 1)[1]
 

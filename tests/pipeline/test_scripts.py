@@ -152,13 +152,11 @@ class Promotion:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        (job.directory / ".pipeline" / "debug.tar").write_text("twin")
-        self.release = DIGEST["a"]
-        self.debug = f"sha256:{hashlib.sha256(b'twin').hexdigest()}"
-        (job.directory / "manifests" / self.release).write_text("release")
+        self.release, self.debug = DIGEST["a"], DIGEST["f"]
+        for digest in (self.release, self.debug):
+            (job.directory / "manifests" / digest).write_text("an image")
         job.note("resolve", **RESOLVED)
-        job.note("publish", RELEASE_DIGEST=self.release)
-        job.note("verify-debug", DEBUG_SHA256=self.debug.removeprefix("sha256:"))
+        job.note("attest", RELEASE_DIGEST=self.release, DEBUG_DIGEST=self.debug)
 
     def run(self, **env: str) -> subprocess.CompletedProcess[str]:
         return self.job.script("promote.sh", **{**TAG, **env})
@@ -285,11 +283,13 @@ def test_an_unreachable_registry_is_not_an_empty_one(promotion: Promotion) -> No
     assert promotion.job.tags() == {}
 
 
-def test_another_twin_than_the_verified_one_is_refused(promotion: Promotion) -> None:
-    promotion.job.note("verify-debug", DEBUG_SHA256="0" * 64)
+@pytest.mark.parametrize("which", ["release", "debug"])
+def test_what_is_not_in_the_registry_gets_no_tag(promotion: Promotion, which: str) -> None:
+    digest = getattr(promotion, which)
+    (promotion.job.directory / "manifests" / digest).unlink()
     done = promotion.run()
     assert done.returncode == 1
-    assert ".pipeline/debug.tar is not the file that was verified" in done.stderr
+    assert f"error: {REPOSITORY}@{digest} is not there: start a new pipeline" in done.stderr
     assert promotion.job.tags() == {}
 
 
@@ -315,6 +315,7 @@ def released(job: Job, noted: str = "") -> str:
     (job.directory / ".pipeline" / "release.tar").write_text("release")
     sum_ = hashlib.sha256(b"release").hexdigest()
     job.note("resolve", **RESOLVED)
+    job.note("build", BUILT_WITH="")
     job.note("verify-release", RELEASE_SHA256=noted or sum_)
     return sum_
 
@@ -323,10 +324,23 @@ def test_publish_pushes_the_verified_file_by_digest(job: Job) -> None:
     sum_ = released(job)
     done = job.script("publish.sh", **TAG)
     assert done.returncode == 0, done.stderr
-    assert (job.directory / ".pipeline" / "publish.env").read_text() == (
-        f"RELEASE_DIGEST=sha256:{sum_}\n"
-    )
+    assert job.noted("publish") == {"RELEASE_DIGEST": f"sha256:{sum_}", "BUILT_WITH": ""}
     assert job.tags() == {}
+
+
+def test_the_twin_is_published_by_digest_too(job: Job) -> None:
+    job.note("resolve", **RESOLVED)
+    (job.directory / ".pipeline" / "debug.tar").write_text("twin")
+    sum_ = hashlib.sha256(b"twin").hexdigest()
+    job.note("verify-debug", DEBUG_SHA256=sum_)
+    done = job.script("publish-debug.sh", **TAG)
+    assert done.returncode == 0, done.stderr
+    assert job.noted("publish-debug") == {"DEBUG_DIGEST": f"sha256:{sum_}"}
+    assert job.tags() == {}
+    job.note("verify-debug", DEBUG_SHA256="0" * 64)
+    done = job.script("publish-debug.sh", **TAG)
+    assert done.returncode == 1
+    assert ".pipeline/debug.tar is not the file that was verified" in done.stderr
 
 
 def test_publish_refuses_another_file(job: Job) -> None:
@@ -380,9 +394,9 @@ def test_what_resolve_noted_is_checked(promotion: Promotion, name: str) -> None:
 @pytest.mark.parametrize(
     ("before", "note"),
     [
-        ("publish", {"RELEASE_DIGEST": "sha256:0"}),
-        ("publish", {}),
-        ("verify-debug", {"DEBUG_SHA256": f"{'0' * 64}\nDEBUG_SHA256={'1' * 64}"}),
+        ("attest", {"RELEASE_DIGEST": "sha256:0"}),
+        ("attest", {}),
+        ("attest", {"RELEASE_DIGEST": f"{DIGEST['a']}\nRELEASE_DIGEST={DIGEST['b']}"}),
     ],
 )
 def test_what_the_jobs_noted_is_checked(
@@ -396,10 +410,10 @@ def test_what_the_jobs_noted_is_checked(
 
 
 def test_a_note_that_is_missing_is_said(promotion: Promotion) -> None:
-    (promotion.job.directory / ".pipeline/publish.env").unlink()
+    (promotion.job.directory / ".pipeline/attest.env").unlink()
     done = promotion.run(RELEASE_DIGEST=promotion.release)
     assert done.returncode == 1
-    assert "error: .pipeline/publish.env is missing, which the job publish leaves" in done.stderr
+    assert "error: .pipeline/attest.env is missing, which the job attest leaves" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -423,7 +437,7 @@ def test_another_pipelines_version_is_not_promoted(
 # merge requests
 
 
-@pytest.mark.parametrize("script", ["publish.sh", "promote.sh"])
+@pytest.mark.parametrize("script", ["publish.sh", "publish-debug.sh", "attest.sh", "promote.sh"])
 def test_a_merge_request_publishes_nothing(promotion: Promotion, script: str) -> None:
     """Whatever the YAML says."""
     released(promotion.job)

@@ -88,14 +88,22 @@ def test_linters_can_fail(tmp_path: Path, lint: Any) -> None:
 
 def test_only_what_pushes_may_write() -> None:
     writes = {
-        name
+        name: job["permissions"]
         for name, job in {**JOBS, **PROMOTE["jobs"]}.items()
         if job["permissions"] != {"contents": "read", "packages": "read"}
     }
-    assert writes == {"ci-image", "publish", "promote"}
-    for name in writes:
-        job = {**JOBS, **PROMOTE["jobs"]}[name]
-        assert job["permissions"] == {"contents": "read", "packages": "write"}
+    pushes = {"contents": "read", "packages": "write"}
+    assert writes == {
+        **dict.fromkeys(("ci-image", "publish", "publish-debug", "promote"), pushes),
+        "attest": {**pushes, "id-token": "write"},
+    }
+
+
+def test_what_signs_reaches_one_job() -> None:
+    """The environment with the keys, the keys, and the token for a keyless signature."""
+    for name, job in {**JOBS, **PROMOTE["jobs"]}.items():
+        held = "environment" in job, "COSIGN" in str(job), "id-token" in job["permissions"]
+        assert set(held) == {name == "attest"}, name
 
 
 def test_promotions_wait_for_each_other_and_none_is_cancelled() -> None:
@@ -152,6 +160,12 @@ def test_renovate_finds_the_pins() -> None:
         "syft",
         "grype",
     ]
+    script = ROOT / "template" / "{{ pipeline }}" / "ci" / "pipeline" / "cosign.sh"
+    assert re.search(pattern.strip("/"), script.relative_to(ROOT).as_posix())
+    found += [match.groupdict() for match in re.finditer(expression, script.read_text("utf-8"))]
+    assert [item["depName"].rpartition("/")[2] for item in found] == [
+        "debug", "kaniko", "syft", "grype", "cosign",
+    ]  # fmt: skip
     assert all(item["currentDigest"].startswith("sha256:") for item in found)
     [pattern] = config["github-actions"]["managerFilePatterns"]
     for path in FOLDER.iterdir():

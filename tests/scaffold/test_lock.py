@@ -14,7 +14,10 @@ import yaml
 
 from rendering import ROOT, Render, copy_template, git, rendered_files
 
-LOCKS = ("ci/platform.lock", "ci/pipeline/platform.lock", "ci/gitlab/platform.lock")
+LOCKS = (
+    "ci/platform.lock", "ci/house/platform.lock",
+    "ci/pipeline/platform.lock", "ci/gitlab/platform.lock",
+)  # fmt: skip
 LANGUAGES = ("go", "rust", "java", "python", "node")
 LOCK = [sys.executable, str(ROOT / "scripts/lock.py")]
 
@@ -28,6 +31,7 @@ def test_lock_is_current() -> None:
     "path",
     [
         "template/ci/engine.sh",
+        "template/ci/house/house.toml",
         "template/{{ gitlab }}/ci/gitlab/pipeline.yml",
         "template/{{ github }}/.github/workflows/pipeline.yml",
         "template/{{ pipeline }}/ci/pipeline/build.sh",
@@ -100,7 +104,7 @@ def test_every_platform_file_is_in_one_lock(ci: str, render: Render) -> None:
     assert sorted(named) == sorted(owned - locks)
 
 
-def test_a_service_without_a_pipeline_has_one_lock(render: Render) -> None:
+def test_a_service_without_a_pipeline_has_no_lock_of_one(render: Render) -> None:
     service = render(ci="none")
-    assert [lock for lock in LOCKS if (service / lock).exists()] == ["ci/platform.lock"]
+    assert [lock for lock in LOCKS if (service / lock).exists()] == list(LOCKS[:2])
     assert "ci/gitlab" not in (service / "ci/platform.lock").read_text(encoding="utf-8")

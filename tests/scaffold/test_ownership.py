@@ -24,9 +24,9 @@ KEPT_FOR_OLDER_SERVICES = {"/.mvn/checksums"}
 
 
 def trees(combination: dict[str, Any]) -> tuple[str, ...]:
-    """The trees of the template that a combination of answers has: its language and pipeline."""
+    """The groups of paths that a combination of answers has: the house's, language, pipeline."""
     ci = combination.get("ci", DEFAULT_CI)
-    return combination["language"], *([] if ci == "none" else ["pipeline", ci])
+    return "house", combination["language"], *([] if ci == "none" else ["pipeline", ci])
 
 
 def patterns(owner: str, *names: str) -> list[str]:
@@ -88,9 +88,11 @@ def test_platform_files_are_verbatim() -> None:
     for path in rendered_files(template):
         tree = path.parts[0].strip("{ }") if path.parts[0].startswith("{{") else ""
         inner = Path(*path.parts[1:]) if tree and len(path.parts) > 1 else path
-        if path.suffix == ".jinja" and "platform" in classes_of(inner.with_suffix(""), tree):
+        if path.suffix == ".jinja" and "platform" in classes_of(
+            inner.with_suffix(""), tree or "house"
+        ):
             pytest.fail(f"{path} is the platform's, so it must be verbatim: drop .jinja")
-        if "platform" in classes_of(inner, tree):
+        if "platform" in classes_of(inner, tree or "house"):
             assert "{{" not in inner.as_posix(), f"{path} is not the same in every service"
 
 
@@ -115,7 +117,7 @@ def test_update_excludes_exactly_the_seeded_paths(
         finally:
             _operation.reset(token)
         excluded[operation] = {line.strip() for text in rendered for line in text.splitlines()}
-    assert excluded["update"] - excluded["copy"] == set(patterns("seeded", language))
+    assert excluded["update"] - excluded["copy"] == set(patterns("seeded", "pipeline", language))
 
 
 @pytest.mark.parametrize("name", COMBINATIONS)

@@ -12,9 +12,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import signing
 from .model import open_regular
 
 _JOB_KEYS = frozenset({"cache", "retry", "services", "tags", "timeout", "variables"})
+# A service that runs beside it would have its keys.
+_SIGNS_KEYS = frozenset({"retry", "tags", "timeout"})
 _DEFAULT_KEYS = frozenset({"cache", "image", "retry", "services", "tags", "timeout"})
 _WORKFLOW_KEYS = frozenset({"auto_cancel", "name", "rules"})
 # Of these jobs the image may come from another host.
@@ -183,6 +186,8 @@ class Effective:
             if name not in decisive:
                 continue
             allowed = _JOB_KEYS | ({"image"} if name in _TOOLS else set())
+            if name == signing.JOB:
+                allowed = _SIGNS_KEYS
             keys = sorted(set(job) - allowed)
             if keys:
                 line = min(job.lines[key] for key in keys)

@@ -14,6 +14,7 @@ from .model import Finding, open_regular
 from .registry import CHECKS
 
 LOCK = "ci/platform.lock"
+_HOUSE = "ci/house/platform.lock"  # what the house decides, which has it from its platform team
 # Folders that not every service has, each with a lock of its own: those of a pipeline,
 _PIPELINE_FOLDERS = {"gitlab": ("ci/pipeline", "ci/gitlab"), "github": ("ci/pipeline", "ci/github")}
 _ANY_PIPELINE = tuple(dict.fromkeys(folder for folders in _PIPELINE_FOLDERS.values() for folder in folders))
@@ -74,7 +75,7 @@ def _locks(root: str) -> list[str]:
     elif code is None:
         known = sorted(set(_LANGUAGE_FOLDERS.values()))
         folders += [folder for folder in known if os.path.exists(os.path.join(root, folder, "platform.lock"))]
-    return [LOCK, *(f"{folder}/platform.lock" for folder in folders)]
+    return [LOCK, _HOUSE, *(f"{folder}/platform.lock" for folder in folders)]
 
 
 def platform_files(root: str, index: Index) -> Iterator[Finding]:

@@ -444,6 +444,26 @@ _CHECKS = (
         "call promote.yml once, in the workflow that calls pipeline.yml",
         needs_yaml=True,
     ),
+    Check(
+        "PIP-014",
+        "bases-verified",
+        "who signed the bases is verified",
+        "ADR-011",
+        ("BLD-16",),
+        "Whoever can move a tag of the base decides what the service runs; a signature tells them apart.",
+        "take BASE_VERIFICATION away; a mirror has to have the signatures, too",
+        needs_yaml=True,
+    ),
+    Check(
+        "PIP-015",
+        "keys-reach-one-job",
+        "what signs reaches the job attest and no other",
+        "ADR-011",
+        ("PUB-15",),
+        "A project's variable reaches every job, and the steps of a Dockerfile: a key there signs what nobody verified.",
+        "leave the environment signing to the platform's job attest, and keep its keys there only",
+        needs_yaml=True,
+    ),
     # Flaws in what is published
     Check(
         "VUL-001",
@@ -720,6 +740,7 @@ ADRS: dict[str, str] = {
     "ADR-008": "Kubernetes manifests with Kustomize",
     "ADR-009": "pipelines on GitHub Actions",
     "ADR-010": "verdicts on vulnerabilities",
+    "ADR-011": "proof before tags",
 }
 
 GROUPS: dict[str, str] = {
