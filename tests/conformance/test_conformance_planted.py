@@ -565,6 +565,7 @@ REPO: dict[str, list[RepoPlant]] = {
         job("extra:\n  environment: signing\n  script: [make]\n"),
         job("extra:\n  environment: {name: signing, action: access}\n  script: [make]\n"),
         lambda root: write(root, "ci/signing/cosign.key", "-----BEGIN PRIVATE KEY-----\n"),
+    ],
     "VUL-002": [
         lambda root: write(root, ".grype.yaml", "ignore: []\n"),
         lambda root: write(root, ".grype/config.yaml", "ignore: []\n"),
