@@ -559,7 +559,7 @@ REPO: dict[str, list[RepoPlant]] = {
     "PIP-011": [job("workflow:\n  rules:\n    - when: always\n")],
     "PIP-014": [
         job("variables:\n  BASE_VERIFICATION: off\n"),
-        job("variables:\n  BASE_VERIFICATION: {value: \"off\"}\n"),
+        job('variables:\n  BASE_VERIFICATION: {value: "off"}\n'),
     ],
     "PIP-015": [
         job("extra:\n  environment: signing\n  script: [make]\n"),

@@ -159,6 +159,13 @@ class Job:
             capture_output=True, text=True, check=False,
         )  # fmt: skip
 
+    def command(self, *words: str) -> tuple[int, str]:
+        done = subprocess.run(
+            words, cwd=self.directory, env=self.env, text=True, check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        return done.returncode, done.stdout
+
     def tags(self) -> set[str]:
         """The tags but for those that carry signatures and the image's own."""
         names = self.place.crane("ls", self.repository).split()

@@ -14,6 +14,7 @@ JOBS = (
     "sbom", "scan", "vulnerabilities", "publish", "debug", "verify-debug", "sbom-debug",
     "publish-debug", "attest", "promote",
 )  # fmt: skip
+KANIKO = f"ghcr.io/osscontainertools/kaniko:v1.28.2-alpine@sha256:{'4' * 64}"
 BASE = RELEASE_BASE.split("/", 1)[1]
 
 
@@ -25,14 +26,16 @@ def first(project: Project, tmp_path_factory: pytest.TempPathFactory) -> str:
     assert run.code == 0, run.log
     assert all(run.ran(job) for job in JOBS), run.log
     assert "is missing and will be built" in run.log
+    assert "unsigned: nothing says how to sign" in run.log
     return run.log
 
 
 @pytest.fixture(scope="module")
 def released(project: Project, first: str) -> dict[str, str]:
-    """The pipeline of the tag v1.2.0; the tags of the registry after it."""
+    """The pipeline of the tag v1.2.0, the first that is signed; the registry's tags after it."""
+    project.sign_with("team")
     project.git("tag", "v1.2.0")
-    run = project.run(tag="v1.2.0")
+    run = project.run(tag="v1.2.0", CI_JOB_IMAGE=KANIKO)
     assert run.code == 0, run.log
     assert "will be built" not in run.log
     tags = project.tags()
@@ -64,6 +67,27 @@ def test_the_twin_is_the_release_and_one_layer(
     release = place.layers(f"{project.repository}:1.2.0")
     debug = place.layers(f"{project.repository}:1.2.0-debug")
     assert debug[:-1] == release
+
+
+def test_both_digests_carry_their_proof(
+    place: World, project: Project, released: dict[str, str]
+) -> None:
+    """The SBOM that was scanned, and a provenance that names the twin and the bases."""
+    for tag, twin in (("1.2.0", "1.2.0-debug"), ("1.2.0-debug", "")):
+        image = f"{project.repository}@{released[tag]}"
+        sbom, provenance = place.proof(image, "team")
+        assert sbom["documentNamespace"]
+        build, details = provenance["buildDefinition"], provenance["runDetails"]
+        parts = {part["uri"]: part["digest"] for part in build["resolvedDependencies"]}
+        base = place.crane("digest", f"{place.address}/mirror/{BASE}")
+        assert parts[f"docker://{RELEASE_BASE}"] == {"sha256": base.partition(":")[2]}
+        commit = project.git("rev-parse", "v1.2.0^{commit}")
+        url = "https://gitlab.example.com/platform/payments"
+        assert parts[f"git+{url}@refs/tags/v1.2.0"] == {"gitCommit": commit}
+        [kaniko] = details["builder"]["builderDependencies"]
+        assert kaniko["digest"] == {"sha256": "4" * 64}
+        named = [part["digest"]["sha256"] for part in details.get("byproducts", [])]
+        assert named == ([released[twin].partition(":")[2]] if twin else [])
 
 
 def test_labels_tell_where_the_image_is_from(

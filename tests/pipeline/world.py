@@ -65,7 +65,8 @@ def pin_cosign(directory: Path, digest: str) -> None:
 def trust_bases(directory: Path, public: Path) -> None:
     """Have the service's table say that the stand-ins for distroless are signed by this key."""
     (directory / "ci" / "bases.pub").write_text(public.read_text())
-    signer = rb'(?m)(^repository = "gcr.io/distroless/static-debian13"\n)identity = .*\nissuer = .*\nkey = .*$'
+    name = rb'(?m)(^repository = "gcr.io/distroless/static-debian13"\n)'
+    signer = name + rb"identity = .*\nissuer = .*\nkey = .*$"
     by_key = rb'\1identity = ""\nissuer = ""\nkey = "ci/bases.pub"'
     house = directory / "ci" / "house"
     edit_platform_file(
@@ -269,10 +270,24 @@ class World:
         digest = self.crane("digest", f"{self.address}/mirror/{without_host(name)}")
         image = f"{self.address}/mirror/{without_host(name).partition(':')[0]}@{digest}"
         flags = ["--new-bundle-format=false", "--use-signing-config=false", "--tlog-upload=false"]
-        run(
-            [install.cosign(), "sign", "--yes", *flags, f"--key={self.key_pair('bases')[0]}", image],
-            what="cosign sign", env={**self.env, "COSIGN_PASSWORD": "bases"},
-        )  # fmt: skip
+        flags += ["--yes", f"--key={self.key_pair('bases')[0]}"]
+        env = {**self.env, "COSIGN_PASSWORD": "bases"}
+        run([install.cosign(), "sign", *flags, image], what="cosign sign", env=env)
+
+    def proof(self, image: str, key: str) -> list[dict[str, Any]]:
+        """The SBOM and the provenance of an image, as whoever has the public key verifies them."""
+        found = []
+        for kind in ("spdxjson", "slsaprovenance1"):
+            verify = [
+                install.cosign(), "verify-attestation", f"--type={kind}",
+                f"--key={self.key_pair(key)[1]}", "--insecure-ignore-tlog=true",
+                f"{self.address}/{image}",
+            ]  # fmt: skip
+            lines = run(verify, what="cosign verify-attestation", env=self.env).splitlines()
+            [envelope] = [json.loads(line) for line in lines if line.startswith("{")]
+            statement = json.loads(base64.b64decode(envelope["payload"]))
+            found.append(statement["predicate"])
+        return found
 
     @cached_property
     def helper(self) -> str:

@@ -351,9 +351,9 @@ class Pipeline:
     def _signing(self) -> Iterator[Finding]:
         yield from signing.bases_are_verified(MAIN)
         for text in self._values():
-            if "variables" in text.keys and _variable_name(text.keys) == "BASE_VERIFICATION":
-                if str(text.value).lower() in ("off", "false"):
-                    yield signing.switched_off(text.path, text.line)
+            named = "variables" in text.keys and _variable_name(text.keys) == "BASE_VERIFICATION"
+            if named and str(text.value).lower() in ("off", "false"):
+                yield signing.switched_off(text.path, text.line)
         for path, documents in self.files.items():
             for name, job in (item for document in documents for item in _jobs(document).items()):
                 line = signing.names_environment(job)

@@ -460,7 +460,7 @@ _CHECKS = (
         "what signs reaches the job attest and no other",
         "ADR-011",
         ("PUB-15",),
-        "A project's variable reaches every job, and the steps of a Dockerfile: a key there signs what nobody verified.",
+        "A project's variable reaches every job, and a Dockerfile's steps: a key there signs what nobody verified.",
         "leave the environment signing to the platform's job attest, and keep its keys there only",
         needs_yaml=True,
     ),
