@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import http.server
 import io
 import json
 import os
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
-from collections.abc import Callable
+import threading
+import urllib.parse
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -1219,3 +1225,233 @@ def test_the_greatest_age_is_a_variable(listing: Listing) -> None:
     done = listing.verdict(VULNERABILITY_DB_MAX_AGE="5 days")
     assert done.returncode == 1
     assert 'VULNERABILITY_DB_MAX_AGE is "5 days": want hours' in done.stderr
+
+
+# watch
+
+ATTESTED = {
+    "_type": "https://in-toto.io/Statement/v0.1",
+    "predicateType": "https://spdx.dev/Document",
+    "subject": [{"name": REPOSITORY, "digest": {"sha256": "1"}}],
+    "predicate": {"spdxVersion": "SPDX-2.3", "packages": [{"name": "tzdata"}]},
+}
+BASE = "gcr.io/distroless/static-debian13:nonroot"
+BUILDER = "docker.io/library/golang:1.26-trixie"
+COSIGN = """#!/bin/sh
+case $* in
+  *spdxjson*) cat "$ATTESTED/${IMAGE_REPOSITORY##*/}.spdx" 2>/dev/null ;;
+  *slsaprovenance1*) cat "$ATTESTED/${IMAGE_REPOSITORY##*/}.slsa" 2>/dev/null ;;
+esac || { echo "Error: no matching attestations" >&2; exit 1; }
+"""
+
+
+class Watch:
+    """A published release with attestations, and a GitLab that starts pipelines."""
+
+    def __init__(self, job: Job, api: str) -> None:
+        self.job, place = job, job.directory
+        self.attested = place / "attested"
+        self.attested.mkdir()
+        job.tag(**{"1.4.2": DIGEST["a"], "1.4.2-debug": DIGEST["c"], "1.3.0": DIGEST["d"]})
+        for digest in (DIGEST["a"], DIGEST["d"]):
+            (place / "manifests" / digest).write_text("image")
+        (place / "ci" / "signing").mkdir()
+        (place / "ci" / "signing" / "cosign.pub").write_text(
+            "-----BEGIN PUBLIC KEY-----\nx\n-----END PUBLIC KEY-----\n"
+        )
+        (place / "ci" / "conformance").symlink_to(SCRIPTS.parents[2] / "ci" / "conformance")
+        (place / "go.mod").write_text("require github.com/prometheus/client_golang v1.22.0\n")
+        for name in (BASE, BUILDER):
+            (place / "bases" / name.replace("/", "_")).write_text(DIGEST["b"] + "\n")
+        # crane and cosign: what `export` writes has a cosign that answers from files.
+        program = place / "cosign" / "ko-app" / "cosign"
+        program.parent.mkdir(parents=True)
+        program.write_text(COSIGN)
+        program.chmod(0o755)
+        crane = place / "bin" / "crane"
+        crane.write_text(
+            crane.read_text().replace(
+                "  export) ", '  export) [ -z "${5:-}" ] || exec tar -c -f "$5" -C cosign ko-app;'
+            )
+        )
+        grype = place / "bin" / "grype"
+        grype.write_text(
+            GRYPE.replace("#!/busybox/sh", "#!/bin/sh")
+            .replace("/scans/", f"{SCANS}/")
+            .replace('sbom:"*)', 'sbom:"* | "--quiet --output json --file ${5:-} registry:"*)')
+            .replace("    grep -q '\"spdxVersion\"' \"${6#sbom:}\"\n", '    echo "$6" >>"$CALLS"\n'
+                     '    case $6 in registry:*) scan="$TODAY" ;; esac\n')
+        )  # fmt: skip
+        grype.chmod(0o755)
+        self.calls = place / "calls-of-grype"
+        self.env = {
+            "CI_PIPELINE_SOURCE": "schedule",
+            "WATCH": "true",
+            "ATTESTED": str(self.attested),
+            "CALLS": str(self.calls),
+            "TODAY": str(SCANS / "clean.json"),
+            "CI_API_V4_URL": api,
+            "CI_PROJECT_ID": "7",
+            "CI_JOB_TOKEN": "job-token",
+            "CI_DEFAULT_BRANCH": "main",
+        }
+
+    def attest(self, base: str = DIGEST["b"], predicate_first: bool = False) -> None:
+        """Give the release its list, and a provenance on a base of that digest."""
+
+        def write(kind: str, statement: dict[str, object]) -> None:
+            payload = base64.b64encode(json.dumps(statement, separators=(",", ":")).encode())
+            envelope = json.dumps({"payload": payload.decode()}, separators=(",", ":"))
+            (self.attested / f"payments.{kind}").write_text(envelope + "\n")
+
+        write("spdx", ATTESTED)
+        dependencies = [
+            {"name": name, "uri": f"docker://{image}", "digest": {"sha256": digest[7:]}}
+            for name, image, digest in (
+                ("RELEASE_IMAGE", BASE, base),
+                ("", BUILDER, DIGEST["b"]),
+                ("BUILDER_IMAGE", f"{REPOSITORY}/ci", DIGEST["e"]),
+                ("DEBUG_IMAGE", "gcr.io/distroless/static-debian13:debug", DIGEST["f"]),
+            )
+        ]
+        if predicate_first:  # as cosign writes what it has parsed
+            dependencies = [dict(sorted(item.items())) for item in dependencies]
+        predicate = {"buildDefinition": {"resolvedDependencies": dependencies}}
+        write("slsa", {**ATTESTED, "predicate": predicate})
+
+    def run(self, database: str = "clean", **env: str) -> subprocess.CompletedProcess[str]:
+        """Run the three jobs one after the other, until one fails."""
+        url = f"https://mirror.example.com/{database}.tar.zst"
+        env = {**self.env, "VULNERABILITY_DB_URL": url, **env}
+        for command in (
+            ("sh", "ci/pipeline/watch-list.sh"),
+            ("sh", "ci/pipeline/watch-scan.sh"),
+            (sys.executable, "-B", "ci/pipeline/watch.py"),
+        ):
+            done = self.job.run(*command, **env)
+            if done.returncode:
+                break
+        return done
+
+
+class Trigger(http.server.BaseHTTPRequestHandler):
+    """GitLab's trigger API."""
+
+    asked: ClassVar[list[tuple[str, dict[str, list[str]]]]] = []
+    code = 201
+
+    def do_POST(self) -> None:
+        text = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.asked.append((self.path, urllib.parse.parse_qs(text)))
+        self.send_response(self.code)
+        self.end_headers()
+        self.wfile.write(b'{"web_url": "https://gitlab.example.com/pipelines/8"}')
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def watch(job: Job) -> Iterator[Watch]:
+    Trigger.asked.clear()
+    Trigger.code = 201
+    server = http.server.HTTPServer(("127.0.0.1", 0), Trigger)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield Watch(job, f"http://127.0.0.1:{server.server_port}/api/v4")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_nothing_is_started_where_the_base_has_not_changed(watch: Watch) -> None:
+    watch.attest()
+    done = watch.run("base")
+    assert done.returncode == 0, done.stderr
+    # A path is no registry without TLS.
+    assert "--insecure" not in (watch.job.directory / "calls").read_text()
+    assert "tzdata 2026a-0+deb13u1: no fix yet" in " ".join(done.stdout.split())
+    assert Trigger.asked == []
+    # No base is looked at, and no image of the service.
+    assert [line.partition(":")[0] for line in watch.calls.read_text().splitlines()] == ["sbom"]
+
+
+@pytest.mark.parametrize("predicate_first", [False, True])
+def test_a_base_that_is_fixed_under_its_tag_starts_the_rebuild(
+    watch: Watch, predicate_first: bool
+) -> None:
+    watch.attest(base=DIGEST["f"], predicate_first=predicate_first)
+    done = watch.run("base")
+    assert done.returncode == 0, done.stderr
+    assert "1.4.2: a rebuild fixes CVE-2026-20001 in tzdata" in done.stdout
+    assert "started the rebuild: https://gitlab.example.com/pipelines/8" in done.stdout
+    [(path, given)] = Trigger.asked
+    assert path == "/api/v4/projects/7/trigger/pipeline"
+    assert given == {"token": ["job-token"], "ref": ["main"], "variables[REBUILD]": ["true"]}
+    assert "job-token" not in done.stdout + done.stderr
+    scanned = watch.calls.read_text()
+    assert f"registry:gcr.io/distroless/static-debian13@{DIGEST['b']}\n" in scanned
+    assert f"registry:docker.io/library/golang@{DIGEST['b']}\n" in scanned
+    assert scanned.count("registry:") == 2
+
+
+def test_a_base_that_changed_and_has_the_flaw_starts_nothing(watch: Watch) -> None:
+    watch.attest(base=DIGEST["f"])
+    done = watch.run("base", TODAY=str(SCANS / "base.json"))
+    assert done.returncode == 0, done.stderr
+    assert Trigger.asked == []
+
+
+def test_a_release_without_a_list_is_rebuilt(watch: Watch) -> None:
+    done = watch.run()
+    assert done.returncode == 0, done.stderr
+    assert "1.4.2 has no list of what is in it" in done.stdout
+    assert len(Trigger.asked) == 1
+
+
+def test_a_bump_that_is_due_fails_and_starts_nothing(watch: Watch) -> None:
+    watch.attest()
+    done = watch.run("critical")
+    assert done.returncode == 1
+    assert "VUL-001  go.mod:1: CVE-2026-20005 (critical)" in done.stdout
+    assert Trigger.asked == []
+
+
+def test_what_is_deployed_is_looked_at_too(watch: Watch) -> None:
+    watch.attest()
+    done = watch.run(DEPLOYED="1.3.0,1.4.2")
+    assert done.returncode == 0, done.stderr
+    assert [line[:5] for line in done.stdout.splitlines() if ": 2 checks" in line] == [
+        "1.3.0",
+        "1.4.2",
+    ]
+    done = watch.run(DEPLOYED="1.2.0")
+    assert "error: registry.example.com/platform/payments:1.2.0 is not there" in done.stderr
+    done = watch.run(DEPLOYED="../x")
+    assert 'error: SERVICE_VERSION is "../x"' in done.stderr
+
+
+def test_a_rebuild_that_gitlab_refuses_fails_the_job(watch: Watch) -> None:
+    Trigger.code = 403
+    done = watch.run()
+    assert done.returncode == 2
+    assert "error: cannot start the rebuild: " in done.stderr
+    assert "answers 403" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_stale_database_fails_the_watch(watch: Watch) -> None:
+    watch.attest()
+    done = watch.run("stale")
+    assert done.returncode == 2
+    assert "error: the database of flaws is stale" in done.stderr
+
+
+def test_a_rebuild_that_watch_starts_is_one_of_the_schedules(job: Job) -> None:
+    given = {"CI_PIPELINE_SOURCE": "pipeline", "REBUILD": "true"}
+    script = '. ci/pipeline/common.sh; echo "$trigger"'
+    assert job.run("sh", "-c", script, **given).stdout == "schedule\n"
+    assert job.run("sh", "-c", script, CI_PIPELINE_SOURCE="pipeline").stdout == "branch\n"
+    assert job.run("sh", "-c", script, REBUILD="true").stdout == "branch\n"
