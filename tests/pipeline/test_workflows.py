@@ -131,7 +131,7 @@ def test_each_tool_is_pinned_once_and_as_on_gitlab() -> None:
     named = re.findall(
         r"^(?:crane|kaniko|syft|grype)=(\S+)$", script.read_text("utf-8"), re.MULTILINE
     )
-    assert sorted(named) == sorted(images(GITLAB))
+    assert sorted(named) == sorted(name for name in images(GITLAB) if "python" not in name)
     for path in FOLDER.iterdir():
         assert "kaniko:" not in path.read_text(encoding="utf-8")
 
