@@ -303,6 +303,10 @@ def a_key_that_is_none(job: Job) -> None:
     job.env["COSIGN_PRIVATE_KEY"] = "s3cret-words"
 
 
+def no_cosign(job: Job) -> None:
+    job.env["REGISTRY_MAP"] = "ghcr.io=127.0.0.1:9/mirror"
+
+
 FAULTS: dict[Callable[[Job], None], str] = {
     wrong_key: "has no signature (bundle) by a key of ci/signing/cosign.pub",
     no_public_key: "ci/signing/cosign.pub has no public key",
@@ -311,6 +315,7 @@ FAULTS: dict[Callable[[Job], None], str] = {
     an_image_that_is_gone: "cannot sign",
     without_a_password: "cannot sign",
     nothing_to_sign_with: "1.4.2 is not signed: set COSIGN_PRIVATE_KEY",
+    no_cosign: "cannot take cosign from 127.0.0.1:9/mirror/sigstore/cosign/cosign:v",
     a_key_that_is_none: "COSIGN_PRIVATE_KEY is neither a file, a key nor a KMS URI",
 }
 

@@ -95,18 +95,18 @@ write() {
     keyless.tags) set -- --new-bundle-format=false --use-signing-config=false "$@" ;;
   esac
   cosign "$verb" --yes "$@" >"$cosign_dir/log" 2>&1 ||
-    fail "cannot $verb ${image#*/}: $(reason "$(cat "$cosign_dir/log")")"
+    fail "cannot $verb ${subject#*/}: $(reason "$(cat "$cosign_dir/log")")"
 }
 
 for target in release debug; do
   case $target in release) digest=$RELEASE_DIGEST ;; debug) digest=$DEBUG_DIGEST ;; esac
-  image=$IMAGE_REPOSITORY@$digest
+  subject=$IMAGE_REPOSITORY@$digest
   for form in bundle tags; do
-    write sign "$form" "$image"
-    write attest "$form" --type spdxjson --predicate "$work/$target.spdx.json" "$image"
-    write attest "$form" --type slsaprovenance1 --predicate "$cosign_dir/$target.provenance.json" "$image"
+    write sign "$form" "$subject"
+    write attest "$form" --type spdxjson --predicate "$work/$target.spdx.json" "$subject"
+    write attest "$form" --type slsaprovenance1 --predicate "$cosign_dir/$target.provenance.json" "$subject"
   done
-  prove "$image" "$work/$target.spdx.json" "$run_url"
-  echo "signed $target $image"
+  prove "$subject" "$work/$target.spdx.json" "$run_url"
+  echo "signed $target $subject"
 done
 let_through

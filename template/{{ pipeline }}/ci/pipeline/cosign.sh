@@ -1,6 +1,7 @@
 # cosign, for the jobs that sign and that verify. They run in crane's image, which has a
 # shell, and take the program from cosign's own, by digest.
 # shellcheck shell=sh
+# shellcheck disable=SC2154 # the scripts that read this set them
 
 # Pinned here and nowhere else. A mirror is REGISTRY_MAP: another host, the same digest.
 cosign_image=ghcr.io/sigstore/cosign/cosign:v3.1.3@sha256:9e5c2f2edc34351160407ca3416c61855bdf9403c3c5936e0f0be7fc261611b8
@@ -49,18 +50,18 @@ split_keys() {
 # service's keys, until one fits, or for the identity $signer; leaves what it prints in
 # $cosign_dir/proof.
 verified() {
-  verb=$1 subject=$2 form=$3
+  verb=$1 of=$2 form=$3
   shift 3
   [ "$form" = bundle ] || set -- --new-bundle-format=false "$@"
   if [ "$signing" = keyless ]; then
     [ ! -f "$trusted_root" ] || set -- --trusted-root "$trusted_root" "$@"
     cosign "$verb" "${identity_is:---certificate-identity}" "$signer" --certificate-oidc-issuer "$token_issuer" \
-      "$@" "$subject" >"$cosign_dir/proof" 2>"$cosign_dir/log"
+      "$@" "$of" >"$cosign_dir/proof" 2>"$cosign_dir/log"
     return
   fi
   for key in "$cosign_dir"/key-*.pub; do
     # Nothing that a key has signed is in a public log.
-    ! cosign "$verb" --key "$key" --insecure-ignore-tlog=true "$@" "$subject" \
+    ! cosign "$verb" --key "$key" --insecure-ignore-tlog=true "$@" "$of" \
       >"$cosign_dir/proof" 2>"$cosign_dir/log" || return 0
   done
   return 1

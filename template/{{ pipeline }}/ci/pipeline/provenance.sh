@@ -1,5 +1,6 @@
 # The provenance of an image: an SLSA v1 predicate, made of what the jobs have noted.
 # shellcheck shell=sh
+# shellcheck disable=SC2154 # the scripts that read this set them
 
 # $1 as a string of JSON.
 quoted() {

@@ -23,12 +23,17 @@ def provenance(predicate: dict[str, Any]) -> None:
         ((kind, digest),) = item["digest"].items()
         line("from", f"{item['uri'].removeprefix('docker://')} {kind}:{digest}")
     for item in details.get("byproducts", []):
-        line(item["name"], f"{item['uri'].removeprefix('docker://')}@sha256:{item['digest']['sha256']}")
+        line(
+            item["name"],
+            f"{item['uri'].removeprefix('docker://')}@sha256:{item['digest']['sha256']}",
+        )
 
 
 def sbom(predicate: dict[str, Any]) -> None:
     found = re.findall(r'"pkg:(\w+)/', json.dumps(predicate))
-    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(collections.Counter(found).items()))
+    kinds = ", ".join(
+        f"{count} {kind}" for kind, count in sorted(collections.Counter(found).items())
+    )
     line("packages", kinds or "none")
 
 

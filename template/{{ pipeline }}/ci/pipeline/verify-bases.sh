@@ -18,8 +18,8 @@ esac
 # Leaves who signs the images of repository $1 in $identity and $issuer, or in $key.
 find_signer() {
   identity='' issuer='' key=''
-  while IFS='=' read -r name value; do
-    case $name in
+  while IFS='=' read -r field value; do
+    case $field in
       identity) identity=$value ;;
       issuer) issuer=$value ;;
       key) key=$value ;;
