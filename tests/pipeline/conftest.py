@@ -15,6 +15,8 @@ from lab import Lab, Missing
 from rendering import Render
 
 CI = os.environ.get("CI") == "true"
+# Grype takes long to build.
+collect_ignore = [] if os.environ.get("NIGHTLY") else ["test_scans.py"]
 
 
 @pytest.fixture(scope="session")

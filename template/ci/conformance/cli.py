@@ -106,7 +106,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     flaws.add_argument("file", metavar="FILE", help="the scan of an image")
     flaws.add_argument("--source", metavar="DIR", help="the files that it was built from; default: the repository")
-    flaws.add_argument("--bases", metavar="FILE", help="a scan of today's bases and builders")
+    flaws.add_argument(
+        "--bases", metavar="FILE", action="append", default=[], help="a scan of one of today's bases and builders"
+    )
     flaws.add_argument(
         "--max-age", metavar="HOURS", type=_size, default=120, help="of the scanner's database; default: 120"
     )
@@ -226,8 +228,8 @@ def _vulnerabilities(options: argparse.Namespace) -> int:
 
     now = datetime.datetime.now(datetime.timezone.utc)
     scan = vulnerabilities.read(options.file)
-    bases = vulnerabilities.read(options.bases) if options.bases else None
-    for read in (scan, bases) if bases else (scan,):
+    bases = [vulnerabilities.read(path) for path in options.bases]
+    for read in (scan, *bases):
         vulnerabilities.check_age(read, now, datetime.timedelta(hours=options.max_age))
     deviations = repo.deviations_of(options.repo, now.date())
     verdicts = list(vulnerabilities.judge(scan, options.source or options.repo, bases))

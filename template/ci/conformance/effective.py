@@ -21,7 +21,7 @@ _SIGNS_KEYS = frozenset({"retry", "tags", "timeout"})
 _DEFAULT_KEYS = frozenset({"cache", "image", "retry", "services", "tags", "timeout"})
 _WORKFLOW_KEYS = frozenset({"auto_cancel", "name", "rules"})
 # Of these jobs the image may come from another host.
-_TOOLS = (".in-crane", ".in-kaniko", ".in-syft", ".in-grype")
+_TOOLS = (".in-crane", ".in-kaniko", ".in-syft", ".in-grype", ".in-python")
 
 _ALLOWED = "tags, services, cache, timeout, retry and the variables that ci/gitlab/pipeline.yml lists"
 _JOB_FIX = (

@@ -10,7 +10,7 @@ import datetime
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,19 +135,19 @@ def _flaw(item: Any) -> Flaw:
     )
 
 
-def judge(scan: Scan, source: str, today: Scan | None) -> Iterator[Verdict]:
+def judge(scan: Scan, source: str, today: Sequence[Scan]) -> Iterator[Verdict]:
     """Say what to do about each flaw. `source` has the lock file of what was built.
 
-    `today` is a scan of today's bases and builders. Without one the image was built on them:
+    `today` has scans of today's bases and builders. Without any the image was built on them:
     what they brought has no fix that a rebuild would bring.
     """
     named = _Locks(source)
-    remaining = None if today is None else {(flaw.package, name) for flaw in today.flaws for name in flaw.names}
+    remaining = {(flaw.package, name) for each in today for flaw in each.flaws for name in flaw.names}
     for flaw in scan.flaws:
         place = named.find(flaw) if flaw.of_a_language else None
         if place is not None:
             yield Verdict(flaw, BUMP if flaw.fixes else WAIT, *place)
-        elif remaining is None or not flaw.fixes or any((flaw.package, name) in remaining for name in flaw.names):
+        elif not today or not flaw.fixes or any((flaw.package, name) in remaining for name in flaw.names):
             yield Verdict(flaw, WAIT)
         else:
             yield Verdict(flaw, REBUILD)

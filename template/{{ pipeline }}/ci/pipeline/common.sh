@@ -261,6 +261,8 @@ has_credentials() {
 crane() {
   plain=''
   for word in "$@"; do
+    # A path has no host.
+    case $word in /*) continue ;; esac
     case ";${PLAIN_HTTP_REGISTRIES:-};" in *";${word%%/*};"*) plain=--insecure ;; esac
   done
   command crane ${plain:+"$plain"} "$@"

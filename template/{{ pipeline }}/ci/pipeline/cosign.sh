@@ -31,6 +31,7 @@ take_cosign() {
 cosign() {
   plain=''
   for word in "$@"; do
+    case $word in /*) continue ;; esac # a path has no host
     case ";${PLAIN_HTTP_REGISTRIES:-};" in *";${word%%/*};"*) plain=--allow-http-registry ;; esac
   done
   "$cosign_dir/ko-app/cosign" "$@" ${plain:+"$plain"}

@@ -67,7 +67,8 @@ else
   settings=.gitlab-ci.yml
   request_name='a merge request'
   # What started it: schedule, request (a merge request), tag or branch.
-  if [ "${CI_PIPELINE_SOURCE:-}" = schedule ]; then
+  # A rebuild that the job watch starts is one of the schedule's.
+  if [ "${CI_PIPELINE_SOURCE:-}" = schedule ] || [ "${CI_PIPELINE_SOURCE:-} ${REBUILD:-}" = 'pipeline true' ]; then
     trigger=schedule
   elif [ -n "${CI_MERGE_REQUEST_IID:-}" ] || [ -n "${CI_EXTERNAL_PULL_REQUEST_IID:-}" ]; then
     trigger=request
