@@ -52,6 +52,18 @@ def test_a_branch_gives_one_pair_and_no_version(project: Project, first: str) ->
     assert branch == {name, f"{name}-debug"}
 
 
+def test_a_bump_that_is_due_leaves_every_tag(project: Project, first: str) -> None:
+    """The jobs from the scan on, once more: with a database that knows of a flaw."""
+    before, published = project.tags(), project.manifests()
+    database = "https://mirror.example.com/critical.tar.zst"
+    run = project.run(jobs=("scan", "vulnerabilities", "publish"), VULNERABILITY_DB_URL=database)
+    assert run.failed() == ["vulnerabilities"], run.log
+    assert "CVE-2026-20005 (critical) in github.com/prometheus/client_golang" in run.log
+    assert not run.ran("publish")
+    assert project.tags() == before
+    assert project.manifests() == published
+
+
 def test_a_merge_request_is_verified_and_nothing_is_published(project: Project, first: str) -> None:
     before, published = project.tags(), project.manifests()
     run = project.run(CI_PIPELINE_SOURCE="merge_request_event", CI_MERGE_REQUEST_IID="12")
@@ -111,9 +123,12 @@ def test_a_schedule_rebuilds_the_newest_release_on_a_patched_base(
     before = project.tags()
     place.patch_base(RELEASE_BASE, "etc/patched", "a fix\n")
     # A project's variable of a name that the platform's YAML once had changes nothing.
-    run = project.run(schedule=True, SOURCE_DIR=".")
+    # A flaw that the base still has stops nothing.
+    database = "https://mirror.example.com/base.tar.zst"
+    run = project.run(schedule=True, SOURCE_DIR=".", VULNERABILITY_DB_URL=database)
     assert run.code == 0, run.log
     assert "rebuilding v1.2.0" in run.log
+    assert "tzdata 2026a-0+deb13u1: no fix yet: CVE-2026-20001 (high)" in run.log
     assert f"rebuild: the base {RELEASE_BASE} has changed from sha256:" in run.log
     after = project.tags()
     moved = {name for name in after if before.get(name) != after[name]}
