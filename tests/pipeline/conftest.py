@@ -9,12 +9,14 @@ from collections.abc import Generator, Iterator
 import pytest
 from hub import Hub, on_github
 from quick import quick
-from world import Project, World, world
+from world import Project, World, pin_cosign, trust_bases, world
 
 from lab import Lab, Missing
 from rendering import Render
 
 CI = os.environ.get("CI") == "true"
+# Grype takes long to build.
+collect_ignore = [] if os.environ.get("NIGHTLY") else ["test_scans.py"]
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +47,8 @@ def project(
     )
     made = Project(place, directory, f"{group}/payments")
     quick(directory)
+    pin_cosign(directory, place.cosign)
+    trust_bases(directory, place.key_pair("bases")[1])
     with (directory / ".gitlab-ci.yml").open("a") as file:
         for job, image in place.tools.items():
             file.write(f"\n{job}:\n  image:\n    name: {image}\n")

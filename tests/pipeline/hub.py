@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from quick import quick
-from world import PASSWORD, USER, World
+from world import MIRRORED, PASSWORD, USER, World, edit_platform_file, pin_cosign, trust_bases
 
 from lab import install
 from lab.system import run
@@ -129,6 +128,7 @@ class Hub:
     def __init__(self, world: World, directory: Path, repository: str, scratch: Path) -> None:
         self.world, self.directory, self.repository = world, directory, repository
         self.scratch, self.logs, self.number = scratch, "", 0
+        self.keys: dict[str, str] = {}
         self.actions: dict[str, Path] = {}
         for name, text in STANDINS.items():
             place = scratch / name
@@ -166,6 +166,16 @@ class Hub:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", message)
 
+    def sign_with(self, name: str) -> Path:
+        """Commit a public key, and have the private one in the environment's secrets."""
+        private, public = self.world.key_pair(name)
+        listed = self.directory / "ci" / "signing" / "cosign.pub"
+        listed.parent.mkdir()
+        listed.write_text(public.read_text())
+        self.commit(f"Trust the key {name}")
+        self.keys = {"COSIGN_PRIVATE_KEY": private.read_text(), "COSIGN_PASSWORD": name}
+        return public
+
     def command(
         self,
         event: str = "push",
@@ -185,15 +195,15 @@ class Hub:
         artifacts.mkdir(parents=True)
         address = self.world.address
         variables = {
-            "REGISTRY_MAP": f"docker.io={address}/mirror;gcr.io={address}/mirror",
+            "REGISTRY_MAP": ";".join(f"{host}={address}/mirror" for host in MIRRORED),
             **variables,
         }
         if secrets is None:
-            secrets = {"REGISTRY_USER": USER, "REGISTRY_PASSWORD": PASSWORD}
+            secrets = {"REGISTRY_USER": USER, "REGISTRY_PASSWORD": PASSWORD, **self.keys}
         home = self.scratch / "home"
         home.mkdir(exist_ok=True)
         (self.scratch / "secrets").write_text(
-            "".join(f"{name}={value}\n" for name, value in secrets.items())
+            "".join(f"{name}={json.dumps(value)}\n" for name, value in secrets.items())
         )
         commits = pins(*WORKFLOWS.glob("*.yml"))
         return [
@@ -257,15 +267,12 @@ class Hub:
 
 
 def without_queue(directory: Path) -> None:
-    """Take the key that act does not know out of promote.yml, and write its sum anew."""
-    promote = directory / ".github" / "workflows" / "promote.yml"
-    before = promote.read_bytes()
-    after = before.replace(b"      queue: max\n", b"")
-    assert before != after
-    promote.write_bytes(after)
-    lock = directory / "ci" / "github" / "platform.lock"
-    old, new = (hashlib.sha256(data).hexdigest() for data in (before, after))
-    lock.write_text(lock.read_text().replace(old, new))
+    """Take the key that act does not know out of promote.yml."""
+    edit_platform_file(
+        directory / ".github" / "workflows" / "promote.yml",
+        directory / "ci" / "github" / "platform.lock",
+        lambda text: text.replace(b"      queue: max\n", b""),
+    )
 
 
 def on_github(place: World, rendered: Path, directory: Path, group: str, scratch: Path) -> Hub:
@@ -275,13 +282,16 @@ def on_github(place: World, rendered: Path, directory: Path, group: str, scratch
     quick(directory)
     workflow = directory / ".github" / "workflows" / "ci.yml"
     text = workflow.read_text()
-    crane, kaniko = place.tools[".in-crane"], place.tools[".in-kaniko"]
+    images = {name.removeprefix(".in-"): image for name, image in place.tools.items()}
     before, calls, rest = text.partition("\n  promote:\n")
-    given = f'/payments"\n      crane-image: "{crane}"\n'
-    before = before.replace('/payments"\n', f'{given}      kaniko-image: "{kaniko}"\n', 1)
+    given = f'/payments"\n      crane-image: "{images.pop("crane")}"\n'
+    others = "".join(f'      {name}-image: "{image}"\n' for name, image in images.items())
+    before = before.replace('/payments"\n', given + others, 1)
     text = before + calls + rest.replace('/payments"\n', given, 1)
     workflow.write_text(text)
     without_queue(directory)
+    pin_cosign(directory, place.cosign)
+    trust_bases(directory, place.key_pair("bases")[1])
     made.git("init", "--quiet")
     made.git("remote", "add", "origin", f"https://github.com/{REPOSITORY}.git")
     made.commit("Scaffold payments")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-from world import CI_BASE
+from world import CI_BASE, unsigned
 
 
 def program() -> bytes:
@@ -45,3 +45,4 @@ def quick(directory: Path) -> None:
         "verify:\n\tpython3 ci/conformance repo\n\n"
         f".PHONY: ci\n{ci}"
     )
+    unsigned(directory)

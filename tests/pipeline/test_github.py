@@ -12,8 +12,13 @@ import pytest
 from hub import REPOSITORY, Hub
 from world import PASSWORD, RELEASE_BASE, USER, World
 
-BUILT = {"resolve", "ci-image", "lint", "test", "verify", "build", "verify-image"}
-JOBS = BUILT | {"publish", "debug", "verify-debug", "promote"}
+BUILT = {
+    "resolve", "verify-bases", "ci-image", "lint", "test", "verify", "build", "verify-image",
+    "sbom", "vulnerabilities",
+}  # fmt: skip
+JOBS = BUILT | {
+    "publish", "debug", "verify-debug", "sbom-debug", "publish-debug", "attest", "promote",
+}  # fmt: skip
 BASE = RELEASE_BASE.split("/", 1)[1]
 
 
@@ -31,6 +36,7 @@ def first(hub: Hub) -> str:
 @pytest.fixture(scope="module")
 def released(hub: Hub, first: str) -> dict[str, str]:
     """The run of the tag v1.2.0; the tags of the registry after it."""
+    hub.sign_with("team")
     hub.git("tag", "v1.2.0")
     run = hub.run(tag="v1.2.0", BUILD_NUMBER_OFFSET="1000")
     assert run.code == 0, run.log
@@ -64,6 +70,16 @@ def test_the_twin_is_the_release_and_one_layer(
     release = place.layers(f"{hub.repository}:1.2.0")
     debug = place.layers(f"{hub.repository}:1.2.0-debug")
     assert debug[:-1] == release
+
+
+def test_both_digests_carry_their_proof(place: World, hub: Hub, released: dict[str, str]) -> None:
+    kaniko = place.tools[".in-kaniko"].partition("@sha256:")[2]
+    for tag in ("1.2.0", "1.2.0-debug"):
+        sbom, provenance = place.proof(f"{hub.repository}@{released[tag]}", "team")
+        assert sbom["documentNamespace"]
+        builder = provenance["runDetails"]["builder"]
+        assert builder["id"].endswith(f"{REPOSITORY}/.github/workflows/pipeline.yml")
+        assert [part["digest"] for part in builder["builderDependencies"]] == [{"sha256": kaniko}]
 
 
 def test_labels_tell_where_the_image_is_from(

@@ -15,7 +15,10 @@ from world import World, world
 from lab import Lab, Missing
 from rendering import Render
 
-BUILT = {"resolve", "ci-image", "lint", "test", "verify", "build", "verify-image"}
+BUILT = {
+    "resolve", "ci-image", "lint", "test", "verify", "build", "verify-image", "sbom",
+    "vulnerabilities",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -103,8 +103,31 @@ def test_a_release_is_handed_on_where_that_was_set_up(
         assert found["rollback"]["needs"] == "[]"
 
 
-BUILT = {"resolve", "ci-image", "lint", "test", "verify", "build", "verify-image"}
-PUBLISHED = {"publish", "debug", "verify-debug", "promote"}
+WATCH = {**SCHEDULE, "WATCH": "true"}
+
+
+def test_a_schedule_that_watches_builds_nothing(service: Path) -> None:
+    found = jobs(service, {**WATCH, **SET_UP, **GITOPS})
+    assert found.keys() == {"watch-list", "watch-scan", "watch"}
+    assert not jobs(service, {"WATCH": "true"}).keys() & found.keys()
+
+
+def test_what_watch_starts_is_a_rebuild(service: Path) -> None:
+    started = {"CI_PIPELINE_SOURCE": "pipeline", "REBUILD": "true", **GITOPS}
+    scheduled = jobs(service, {**SCHEDULE, **GITOPS})
+    assert "release-source" in scheduled
+    assert jobs(service, started).keys() == scheduled.keys()
+    # Nobody else's pipeline is.
+    assert "release-source" not in jobs(service, {"CI_PIPELINE_SOURCE": "pipeline"})
+
+
+BUILT = {
+    "resolve", "verify-bases", "ci-image", "lint", "test", "verify", "build", "verify-image",
+    "sbom", "scan", "vulnerabilities",
+}  # fmt: skip
+PUBLISHED = {
+    "publish", "debug", "verify-debug", "sbom-debug", "publish-debug", "attest", "promote",
+}  # fmt: skip
 
 
 def test_a_merge_request_builds_and_verifies_and_publishes_nothing(service: Path) -> None:

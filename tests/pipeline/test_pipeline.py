@@ -10,9 +10,11 @@ import pytest
 from world import PASSWORD, RELEASE_BASE, USER, Project, World
 
 JOBS = (
-    "resolve", "ci-image", "lint", "test", "verify", "build", "verify-image", "publish", "debug",
-    "verify-debug", "promote",
+    "resolve", "verify-bases", "ci-image", "lint", "test", "verify", "build", "verify-image",
+    "sbom", "scan", "vulnerabilities", "publish", "debug", "verify-debug", "sbom-debug",
+    "publish-debug", "attest", "promote",
 )  # fmt: skip
+KANIKO = f"ghcr.io/osscontainertools/kaniko:v1.28.2-alpine@sha256:{'4' * 64}"
 BASE = RELEASE_BASE.split("/", 1)[1]
 
 
@@ -24,14 +26,16 @@ def first(project: Project, tmp_path_factory: pytest.TempPathFactory) -> str:
     assert run.code == 0, run.log
     assert all(run.ran(job) for job in JOBS), run.log
     assert "is missing and will be built" in run.log
+    assert "unsigned: nothing says how to sign" in run.log
     return run.log
 
 
 @pytest.fixture(scope="module")
 def released(project: Project, first: str) -> dict[str, str]:
-    """The pipeline of the tag v1.2.0; the tags of the registry after it."""
+    """The pipeline of the tag v1.2.0, the first that is signed; the registry's tags after it."""
+    project.sign_with("team")
     project.git("tag", "v1.2.0")
-    run = project.run(tag="v1.2.0")
+    run = project.run(tag="v1.2.0", CI_JOB_IMAGE=KANIKO)
     assert run.code == 0, run.log
     assert "will be built" not in run.log
     tags = project.tags()
@@ -48,11 +52,23 @@ def test_a_branch_gives_one_pair_and_no_version(project: Project, first: str) ->
     assert branch == {name, f"{name}-debug"}
 
 
+def test_a_bump_that_is_due_leaves_every_tag(project: Project, first: str) -> None:
+    """The jobs from the scan on, once more: with a database that knows of a flaw."""
+    before, published = project.tags(), project.manifests()
+    database = "https://mirror.example.com/critical.tar.zst"
+    run = project.run(jobs=("scan", "vulnerabilities", "publish"), VULNERABILITY_DB_URL=database)
+    assert run.failed() == ["vulnerabilities"], run.log
+    assert "CVE-2026-20005 (critical) in github.com/prometheus/client_golang" in run.log
+    assert not run.ran("publish")
+    assert project.tags() == before
+    assert project.manifests() == published
+
+
 def test_a_merge_request_is_verified_and_nothing_is_published(project: Project, first: str) -> None:
     before, published = project.tags(), project.manifests()
     run = project.run(CI_PIPELINE_SOURCE="merge_request_event", CI_MERGE_REQUEST_IID="12")
     assert run.code == 0, run.log
-    assert [job for job in JOBS if run.ran(job)] == list(JOBS[: JOBS.index("verify-image") + 1])
+    assert [job for job in JOBS if run.ran(job)] == list(JOBS[: JOBS.index("publish")])
     assert project.tags() == before
     assert project.manifests() == published
 
@@ -63,6 +79,27 @@ def test_the_twin_is_the_release_and_one_layer(
     release = place.layers(f"{project.repository}:1.2.0")
     debug = place.layers(f"{project.repository}:1.2.0-debug")
     assert debug[:-1] == release
+
+
+def test_both_digests_carry_their_proof(
+    place: World, project: Project, released: dict[str, str]
+) -> None:
+    """The SBOM that was scanned, and a provenance that names the twin and the bases."""
+    for tag, twin in (("1.2.0", "1.2.0-debug"), ("1.2.0-debug", "")):
+        image = f"{project.repository}@{released[tag]}"
+        sbom, provenance = place.proof(image, "team")
+        assert sbom["documentNamespace"]
+        build, details = provenance["buildDefinition"], provenance["runDetails"]
+        parts = {part["uri"]: part["digest"] for part in build["resolvedDependencies"]}
+        base = place.crane("digest", f"{place.address}/mirror/{BASE}")
+        assert parts[f"docker://{RELEASE_BASE}"] == {"sha256": base.partition(":")[2]}
+        commit = project.git("rev-parse", "v1.2.0^{commit}")
+        url = "https://gitlab.example.com/platform/payments"
+        assert parts[f"git+{url}@refs/tags/v1.2.0"] == {"gitCommit": commit}
+        [kaniko] = details["builder"]["builderDependencies"]
+        assert kaniko["digest"] == {"sha256": "4" * 64}
+        named = [part["digest"]["sha256"] for part in details.get("byproducts", [])]
+        assert named == ([released[twin].partition(":")[2]] if twin else [])
 
 
 def test_labels_tell_where_the_image_is_from(
@@ -86,9 +123,12 @@ def test_a_schedule_rebuilds_the_newest_release_on_a_patched_base(
     before = project.tags()
     place.patch_base(RELEASE_BASE, "etc/patched", "a fix\n")
     # A project's variable of a name that the platform's YAML once had changes nothing.
-    run = project.run(schedule=True, SOURCE_DIR=".")
+    # A flaw that the base still has stops nothing.
+    database = "https://mirror.example.com/base.tar.zst"
+    run = project.run(schedule=True, SOURCE_DIR=".", VULNERABILITY_DB_URL=database)
     assert run.code == 0, run.log
     assert "rebuilding v1.2.0" in run.log
+    assert "tzdata 2026a-0+deb13u1: no fix yet: CVE-2026-20001 (high)" in run.log
     assert f"rebuild: the base {RELEASE_BASE} has changed from sha256:" in run.log
     after = project.tags()
     moved = {name for name in after if before.get(name) != after[name]}

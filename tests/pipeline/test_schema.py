@@ -95,19 +95,25 @@ def images(node: Any) -> list[str]:
 def test_each_tool_is_pinned_once_by_version_and_digest() -> None:
     names = images(PIPELINE)
     assert sorted(name.partition(":")[0] for name in names) == [
+        "docker.io/anchore/grype",
+        "docker.io/anchore/syft",
+        "docker.io/library/python",
         "gcr.io/go-containerregistry/crane/debug",
         "ghcr.io/osscontainertools/kaniko",
     ]
     for name in names:
-        assert re.fullmatch(r"[^:@]+:v\d+\.\d+\.\d+(-alpine)?@sha256:[0-9a-f]{64}", name), name
+        tag = r"v\d+\.\d+\.\d+(-alpine|-debug)?|3\.13-slim-trixie"
+        assert re.fullmatch(rf"[^:@]+:({tag})@sha256:[0-9a-f]{{64}}", name), name
         places = [
             path
             for path in (ROOT / "template").rglob("*")
             if path.is_file() and name.partition("@")[2].encode() in path.read_bytes()
         ]
-        # GitHub's jobs start their containers in a script, which has the same pins.
+        # GitHub's jobs start their containers in a script, which has the same pins; they do
+        # without Python's image.
         other = ROOT / "template" / "{{ github }}" / "ci" / "github" / "run.sh"
-        assert sorted(places) == sorted([FILES / "pipeline.yml", other])
+        others = [other] if "python" not in name else []
+        assert sorted(places) == sorted([FILES / "pipeline.yml", *others])
 
 
 def test_renovate_finds_the_pins() -> None:
@@ -139,3 +145,34 @@ def test_findings_of_the_repository_show_in_a_merge_request(scaffold: Render) ->
     assert [(item["check_name"], item["location"]["path"]) for item in report] == [
         ("DKF-016", "Dockerfile")
     ]
+
+
+def test_the_policies_of_the_page_are_yaml() -> None:
+    page = (ROOT / "docs" / "pipeline-proof.md").read_text(encoding="utf-8")
+    policies = [
+        yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```$", page, re.M | re.S)
+    ]
+    assert [policy["kind"] for policy in policies] == [
+        "ClusterPolicy", "ClusterImagePolicy", "ClusterImagePolicy",
+    ]  # fmt: skip
+    # What they ask for is what a provenance has.
+    script = ROOT / "template" / "{{ pipeline }}" / "ci" / "pipeline" / "provenance.sh"
+    for name in ("buildDefinition", "externalParameters", "target", "runDetails", "builder"):
+        assert name in page
+        assert f'"{name}"' in script.read_text(encoding="utf-8")
+
+
+def test_cosign_is_pinned_once() -> None:
+    script = ROOT / "template" / "{{ pipeline }}" / "ci" / "pipeline" / "cosign.sh"
+    [pin] = re.findall(r"^cosign_image=(\S+)$", script.read_text(encoding="utf-8"), re.MULTILINE)
+    assert re.fullmatch(r"[^:@]+:v\d+\.\d+\.\d+@sha256:[0-9a-f]{64}", pin)
+    digest = pin.partition("@")[2].encode()
+    files = [path for path in (ROOT / "template").rglob("*") if path.is_file()]
+    assert [path for path in files if digest in path.read_bytes()] == [script]
+
+
+def test_only_one_job_has_the_keys() -> None:
+    """Neither another job nor a service beside it."""
+    environments = {name: job["environment"] for name, job in JOBS.items() if "environment" in job}
+    assert environments == {"attest": {"name": "signing", "action": "access"}}
+    assert (JOBS["attest"]["services"], JOBS["attest"]["cache"]) == ([], [])

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import http.server
+import io
+import json
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+import sys
+import tarfile
+import threading
+import urllib.parse
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -149,13 +158,11 @@ class Promotion:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        (job.directory / ".pipeline" / "debug.tar").write_text("twin")
-        self.release = DIGEST["a"]
-        self.debug = f"sha256:{hashlib.sha256(b'twin').hexdigest()}"
-        (job.directory / "manifests" / self.release).write_text("release")
+        self.release, self.debug = DIGEST["a"], DIGEST["f"]
+        for digest in (self.release, self.debug):
+            (job.directory / "manifests" / digest).write_text("an image")
         job.note("resolve", **RESOLVED)
-        job.note("publish", RELEASE_DIGEST=self.release)
-        job.note("verify-debug", DEBUG_SHA256=self.debug.removeprefix("sha256:"))
+        job.note("attest", RELEASE_DIGEST=self.release, DEBUG_DIGEST=self.debug)
 
     def run(self, **env: str) -> subprocess.CompletedProcess[str]:
         return self.job.script("promote.sh", **{**TAG, **env})
@@ -282,11 +289,13 @@ def test_an_unreachable_registry_is_not_an_empty_one(promotion: Promotion) -> No
     assert promotion.job.tags() == {}
 
 
-def test_another_twin_than_the_verified_one_is_refused(promotion: Promotion) -> None:
-    promotion.job.note("verify-debug", DEBUG_SHA256="0" * 64)
+@pytest.mark.parametrize("which", ["release", "debug"])
+def test_what_is_not_in_the_registry_gets_no_tag(promotion: Promotion, which: str) -> None:
+    digest = getattr(promotion, which)
+    (promotion.job.directory / "manifests" / digest).unlink()
     done = promotion.run()
     assert done.returncode == 1
-    assert ".pipeline/debug.tar is not the file that was verified" in done.stderr
+    assert f"error: {REPOSITORY}@{digest} is not there: start a new pipeline" in done.stderr
     assert promotion.job.tags() == {}
 
 
@@ -312,6 +321,7 @@ def released(job: Job, noted: str = "") -> str:
     (job.directory / ".pipeline" / "release.tar").write_text("release")
     sum_ = hashlib.sha256(b"release").hexdigest()
     job.note("resolve", **RESOLVED)
+    job.note("build", BUILT_WITH="")
     job.note("verify-release", RELEASE_SHA256=noted or sum_)
     return sum_
 
@@ -320,10 +330,23 @@ def test_publish_pushes_the_verified_file_by_digest(job: Job) -> None:
     sum_ = released(job)
     done = job.script("publish.sh", **TAG)
     assert done.returncode == 0, done.stderr
-    assert (job.directory / ".pipeline" / "publish.env").read_text() == (
-        f"RELEASE_DIGEST=sha256:{sum_}\n"
-    )
+    assert job.noted("publish") == {"RELEASE_DIGEST": f"sha256:{sum_}", "BUILT_WITH": ""}
     assert job.tags() == {}
+
+
+def test_the_twin_is_published_by_digest_too(job: Job) -> None:
+    job.note("resolve", **RESOLVED)
+    (job.directory / ".pipeline" / "debug.tar").write_text("twin")
+    sum_ = hashlib.sha256(b"twin").hexdigest()
+    job.note("verify-debug", DEBUG_SHA256=sum_)
+    done = job.script("publish-debug.sh", **TAG)
+    assert done.returncode == 0, done.stderr
+    assert job.noted("publish-debug") == {"DEBUG_DIGEST": f"sha256:{sum_}"}
+    assert job.tags() == {}
+    job.note("verify-debug", DEBUG_SHA256="0" * 64)
+    done = job.script("publish-debug.sh", **TAG)
+    assert done.returncode == 1
+    assert ".pipeline/debug.tar is not the file that was verified" in done.stderr
 
 
 def test_publish_refuses_another_file(job: Job) -> None:
@@ -377,9 +400,9 @@ def test_what_resolve_noted_is_checked(promotion: Promotion, name: str) -> None:
 @pytest.mark.parametrize(
     ("before", "note"),
     [
-        ("publish", {"RELEASE_DIGEST": "sha256:0"}),
-        ("publish", {}),
-        ("verify-debug", {"DEBUG_SHA256": f"{'0' * 64}\nDEBUG_SHA256={'1' * 64}"}),
+        ("attest", {"RELEASE_DIGEST": "sha256:0"}),
+        ("attest", {}),
+        ("attest", {"RELEASE_DIGEST": f"{DIGEST['a']}\nRELEASE_DIGEST={DIGEST['b']}"}),
     ],
 )
 def test_what_the_jobs_noted_is_checked(
@@ -393,10 +416,10 @@ def test_what_the_jobs_noted_is_checked(
 
 
 def test_a_note_that_is_missing_is_said(promotion: Promotion) -> None:
-    (promotion.job.directory / ".pipeline/publish.env").unlink()
+    (promotion.job.directory / ".pipeline/attest.env").unlink()
     done = promotion.run(RELEASE_DIGEST=promotion.release)
     assert done.returncode == 1
-    assert "error: .pipeline/publish.env is missing, which the job publish leaves" in done.stderr
+    assert "error: .pipeline/attest.env is missing, which the job attest leaves" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -420,7 +443,7 @@ def test_another_pipelines_version_is_not_promoted(
 # merge requests
 
 
-@pytest.mark.parametrize("script", ["publish.sh", "promote.sh"])
+@pytest.mark.parametrize("script", ["publish.sh", "publish-debug.sh", "attest.sh", "promote.sh"])
 def test_a_merge_request_publishes_nothing(promotion: Promotion, script: str) -> None:
     """Whatever the YAML says."""
     released(promotion.job)
@@ -1044,3 +1067,391 @@ def test_a_ci_image_that_may_not_be_pushed_is_a_file(
     values = resolved(source, **{**HUB, **env})
     assert values["CI_IMAGE_TO"] == to
     assert values["CI_IMAGE_TAG"].startswith(f"{REPOSITORY}/ci:")
+
+
+# sbom, scan and vulnerabilities
+
+GRYPE = (Path(__file__).with_name("grype.sh")).read_text(encoding="utf-8")
+SCANS = Path(__file__).with_name("scans")
+SPDX = '{\n "spdxVersion": "SPDX-2.3",\n "packages": [\n  {}\n ]\n}\n'
+SYFT = """#!/bin/sh
+echo "$PWD $*" >>"$CALLS"
+while [ $# -gt 0 ]; do
+  case $1 in --output) printf '%s' "$SPDX" >"${2#*=}" ;; esac
+  shift
+done
+"""
+
+
+class Listing:
+    """A verified release, and tools that answer."""
+
+    def __init__(self, job: Job) -> None:
+        self.job, place = job, job.directory
+        job.note("resolve", **RESOLVED)
+        self.calls = place / "calls"
+        self.pack({"etc/passwd": "x"})
+        for name, text in (("syft", SYFT), ("grype", GRYPE)):
+            text = text.replace("#!/busybox/sh", "#!/bin/sh").replace("/scans/", f"{SCANS}/")
+            (place / "bin" / name).write_text(text)
+            (place / "bin" / name).chmod(0o755)
+        (place / "ci" / "conformance").symlink_to(SCRIPTS.parents[2] / "ci" / "conformance")
+        (place / "go.mod").write_text("require github.com/prometheus/client_golang v1.22.0\n")
+
+    def pack(self, files: dict[str, str], compressed: bool = True) -> None:
+        """Leave a release of one layer, as the job before has verified it."""
+        layer = io.BytesIO()
+        with tarfile.open(fileobj=layer, mode="w:gz" if compressed else "w") as tar:
+            for name, text in files.items():
+                info = tarfile.TarInfo(name)
+                info.size = len(text)
+                tar.addfile(info, io.BytesIO(text.encode()))
+        tarball = self.job.directory / ".pipeline" / "release.tar"
+        with tarfile.open(tarball, "w") as tar:
+            for name, data in (("manifest.json", b"[]"), ("layer.tar.gz", layer.getvalue())):
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+        digest = hashlib.sha256(tarball.read_bytes()).hexdigest()
+        self.job.note("verify-release", RELEASE_SHA256=digest)
+
+    def sbom(self, spdx: str = SPDX) -> subprocess.CompletedProcess[str]:
+        return self.job.script("sbom.sh", "release", **TAG, SPDX=spdx, CALLS=str(self.calls))
+
+    def scan(self, database: str = "clean", **env: str) -> subprocess.CompletedProcess[str]:
+        assert self.sbom().returncode == 0
+        url = f"https://mirror.example.com/{database}.tar.zst"
+        return self.job.script("scan.sh", **TAG, VULNERABILITY_DB_URL=url, **env)
+
+    def verdict(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+        return self.job.script("vulnerabilities.sh", *words, **{**TAG, **env})
+
+
+@pytest.fixture
+def listing(job: Job) -> Listing:
+    return Listing(job)
+
+
+def test_what_is_in_an_image_is_listed_outside_the_checkout(listing: Listing) -> None:
+    done = listing.sbom()
+    assert done.returncode == 0, done.stderr
+    place = listing.job.directory
+    spdx = place / ".pipeline" / "release.spdx.json"
+    assert listing.job.noted("sbom") == {
+        "RELEASE_SBOM_SHA256": hashlib.sha256(spdx.read_bytes()).hexdigest()
+    }
+    assert (place / ".pipeline" / "release.cdx.json").exists()
+    [call] = listing.calls.read_text().splitlines()
+    assert not call.startswith(str(place))
+    assert f"docker-archive:{place}/.pipeline/release.tar" in call
+    assert f"--source-name {REPOSITORY} --source-version 1.4.2" in call
+
+
+def test_another_tarball_than_the_verified_one_is_not_listed(listing: Listing) -> None:
+    listing.job.note("verify-release", RELEASE_SHA256="0" * 64)
+    done = listing.sbom()
+    assert done.returncode == 1
+    assert "is not the file that was verified" in done.stderr
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_a_base_whose_debian_packages_are_not_found_stops_the_job(
+    listing: Listing, compressed: bool
+) -> None:
+    listing.pack({"./var/lib/dpkg/status.d/tzdata": "Package: tzdata\n"}, compressed)
+    done = listing.sbom()
+    assert done.returncode == 1
+    assert (
+        "release.tar has Debian packages in var/lib/dpkg/status.d, and the list has" in done.stderr
+    )
+    assert not (listing.job.directory / ".pipeline" / "sbom.env").exists()
+    found = SPDX.replace("{}", '{"referenceLocator": "pkg:deb/debian/tzdata@1"}')
+    assert listing.sbom(found).returncode == 0
+
+
+def test_crates_are_those_of_the_lock_file(listing: Listing) -> None:
+    (listing.job.directory / "Cargo.lock").write_text("version = 4\n")
+    assert listing.sbom().returncode == 0
+    assert listing.calls.read_text().splitlines()[1].count("Cargo.lock") == 1
+    spdx = json.loads((listing.job.directory / ".pipeline" / "release.spdx.json").read_text())
+    assert len(spdx["packages"]) == 2
+
+
+def test_a_scan_without_flaws_lets_the_image_be_published(listing: Listing) -> None:
+    done = listing.scan()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Built: ")
+    done = listing.verdict()
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_database_is_grypes_own_unless_another_is_named(listing: Listing) -> None:
+    assert listing.sbom().returncode == 0
+    assert listing.job.script("scan.sh", **TAG).returncode == 0
+
+
+def test_a_database_out_of_reach_is_said(listing: Listing) -> None:
+    done = listing.scan("missing")
+    assert done.returncode == 1
+    assert "error: cannot get the database of flaws from https://mirror.example.com/" in done.stderr
+
+
+def test_another_list_than_the_jobs_is_not_scanned(listing: Listing) -> None:
+    assert listing.sbom().returncode == 0
+    (listing.job.directory / ".pipeline" / "release.spdx.json").write_text(SPDX + "\n")
+    done = listing.job.script("scan.sh", **TAG)
+    assert done.returncode == 1
+    assert "is not the file that was verified" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("database", "code", "line"),
+    [
+        ("base", 0, "tzdata 2026a-0+deb13u1: no fix yet: CVE-2026-20001 (high)"),
+        ("critical", 1, "VUL-001  go.mod:1: CVE-2026-20005 (critical) in github.com/prometheus"),
+        ("stale", 2, "the database of flaws is stale: it was built at 2026-01-05T04:10Z"),
+    ],
+)
+def test_a_verdict_in_one_line(listing: Listing, database: str, code: int, line: str) -> None:
+    assert listing.scan(database).returncode == 0
+    done = listing.verdict()
+    assert done.returncode == code, done.stdout + done.stderr
+    assert [text for text in (done.stdout + done.stderr).splitlines() if line in text]
+
+
+def test_the_greatest_age_is_a_variable(listing: Listing) -> None:
+    assert listing.scan("stale").returncode == 0
+    assert listing.verdict(VULNERABILITY_DB_MAX_AGE="100000").returncode == 0
+    done = listing.verdict(VULNERABILITY_DB_MAX_AGE="5 days")
+    assert done.returncode == 1
+    assert 'VULNERABILITY_DB_MAX_AGE is "5 days": want hours' in done.stderr
+
+
+# watch
+
+ATTESTED = {
+    "_type": "https://in-toto.io/Statement/v0.1",
+    "predicateType": "https://spdx.dev/Document",
+    "subject": [{"name": REPOSITORY, "digest": {"sha256": "1"}}],
+    "predicate": {"spdxVersion": "SPDX-2.3", "packages": [{"name": "tzdata"}]},
+}
+BASE = "gcr.io/distroless/static-debian13:nonroot"
+BUILDER = "docker.io/library/golang:1.26-trixie"
+COSIGN = """#!/bin/sh
+case $* in
+  *spdxjson*) cat "$ATTESTED/${IMAGE_REPOSITORY##*/}.spdx" 2>/dev/null ;;
+  *slsaprovenance1*) cat "$ATTESTED/${IMAGE_REPOSITORY##*/}.slsa" 2>/dev/null ;;
+esac || { echo "Error: no matching attestations" >&2; exit 1; }
+"""
+
+
+class Watch:
+    """A published release with attestations, and a GitLab that starts pipelines."""
+
+    def __init__(self, job: Job, api: str) -> None:
+        self.job, place = job, job.directory
+        self.attested = place / "attested"
+        self.attested.mkdir()
+        job.tag(**{"1.4.2": DIGEST["a"], "1.4.2-debug": DIGEST["c"], "1.3.0": DIGEST["d"]})
+        for digest in (DIGEST["a"], DIGEST["d"]):
+            (place / "manifests" / digest).write_text("image")
+        (place / "ci" / "signing").mkdir()
+        (place / "ci" / "signing" / "cosign.pub").write_text(
+            "-----BEGIN PUBLIC KEY-----\nx\n-----END PUBLIC KEY-----\n"
+        )
+        (place / "ci" / "conformance").symlink_to(SCRIPTS.parents[2] / "ci" / "conformance")
+        (place / "go.mod").write_text("require github.com/prometheus/client_golang v1.22.0\n")
+        for name in (BASE, BUILDER):
+            (place / "bases" / name.replace("/", "_")).write_text(DIGEST["b"] + "\n")
+        # crane and cosign: what `export` writes has a cosign that answers from files.
+        program = place / "cosign" / "ko-app" / "cosign"
+        program.parent.mkdir(parents=True)
+        program.write_text(COSIGN)
+        program.chmod(0o755)
+        crane = place / "bin" / "crane"
+        crane.write_text(
+            crane.read_text().replace(
+                "  export) ", '  export) [ -z "${5:-}" ] || exec tar -c -f "$5" -C cosign ko-app;'
+            )
+        )
+        grype = place / "bin" / "grype"
+        grype.write_text(
+            GRYPE.replace("#!/busybox/sh", "#!/bin/sh")
+            .replace("/scans/", f"{SCANS}/")
+            .replace('sbom:"*)', 'sbom:"* | "--quiet --output json --file ${5:-} registry:"*)')
+            .replace("    grep -q '\"spdxVersion\"' \"${6#sbom:}\"\n", '    echo "$6" >>"$CALLS"\n'
+                     '    case $6 in registry:*) scan="$TODAY" ;; esac\n')
+        )  # fmt: skip
+        grype.chmod(0o755)
+        self.calls = place / "calls-of-grype"
+        self.env = {
+            "CI_PIPELINE_SOURCE": "schedule",
+            "WATCH": "true",
+            "ATTESTED": str(self.attested),
+            "CALLS": str(self.calls),
+            "TODAY": str(SCANS / "clean.json"),
+            "CI_API_V4_URL": api,
+            "CI_PROJECT_ID": "7",
+            "CI_JOB_TOKEN": "job-token",
+            "CI_DEFAULT_BRANCH": "main",
+        }
+
+    def attest(self, base: str = DIGEST["b"], predicate_first: bool = False) -> None:
+        """Give the release its list, and a provenance on a base of that digest."""
+
+        def write(kind: str, statement: dict[str, object]) -> None:
+            payload = base64.b64encode(json.dumps(statement, separators=(",", ":")).encode())
+            envelope = json.dumps({"payload": payload.decode()}, separators=(",", ":"))
+            (self.attested / f"payments.{kind}").write_text(envelope + "\n")
+
+        write("spdx", ATTESTED)
+        dependencies = [
+            {"name": name, "uri": f"docker://{image}", "digest": {"sha256": digest[7:]}}
+            for name, image, digest in (
+                ("RELEASE_IMAGE", BASE, base),
+                ("", BUILDER, DIGEST["b"]),
+                ("BUILDER_IMAGE", f"{REPOSITORY}/ci", DIGEST["e"]),
+                ("DEBUG_IMAGE", "gcr.io/distroless/static-debian13:debug", DIGEST["f"]),
+            )
+        ]
+        if predicate_first:  # as cosign writes what it has parsed
+            dependencies = [dict(sorted(item.items())) for item in dependencies]
+        predicate = {"buildDefinition": {"resolvedDependencies": dependencies}}
+        write("slsa", {**ATTESTED, "predicate": predicate})
+
+    def run(self, database: str = "clean", **env: str) -> subprocess.CompletedProcess[str]:
+        """Run the three jobs one after the other, until one fails."""
+        url = f"https://mirror.example.com/{database}.tar.zst"
+        env = {**self.env, "VULNERABILITY_DB_URL": url, **env}
+        for command in (
+            ("sh", "ci/pipeline/watch-list.sh"),
+            ("sh", "ci/pipeline/watch-scan.sh"),
+            (sys.executable, "-B", "ci/pipeline/watch.py"),
+        ):
+            done = self.job.run(*command, **env)
+            if done.returncode:
+                break
+        return done
+
+
+class Trigger(http.server.BaseHTTPRequestHandler):
+    """GitLab's trigger API."""
+
+    asked: ClassVar[list[tuple[str, dict[str, list[str]]]]] = []
+    code = 201
+
+    def do_POST(self) -> None:
+        text = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.asked.append((self.path, urllib.parse.parse_qs(text)))
+        self.send_response(self.code)
+        self.end_headers()
+        self.wfile.write(b'{"web_url": "https://gitlab.example.com/pipelines/8"}')
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def watch(job: Job) -> Iterator[Watch]:
+    Trigger.asked.clear()
+    Trigger.code = 201
+    server = http.server.HTTPServer(("127.0.0.1", 0), Trigger)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield Watch(job, f"http://127.0.0.1:{server.server_port}/api/v4")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_nothing_is_started_where_the_base_has_not_changed(watch: Watch) -> None:
+    watch.attest()
+    done = watch.run("base")
+    assert done.returncode == 0, done.stderr
+    # A path is no registry without TLS.
+    assert "--insecure" not in (watch.job.directory / "calls").read_text()
+    assert "tzdata 2026a-0+deb13u1: no fix yet" in " ".join(done.stdout.split())
+    assert Trigger.asked == []
+    # No base is looked at, and no image of the service.
+    assert [line.partition(":")[0] for line in watch.calls.read_text().splitlines()] == ["sbom"]
+
+
+@pytest.mark.parametrize("predicate_first", [False, True])
+def test_a_base_that_is_fixed_under_its_tag_starts_the_rebuild(
+    watch: Watch, predicate_first: bool
+) -> None:
+    watch.attest(base=DIGEST["f"], predicate_first=predicate_first)
+    done = watch.run("base")
+    assert done.returncode == 0, done.stderr
+    assert "1.4.2: a rebuild fixes CVE-2026-20001 in tzdata" in done.stdout
+    assert "started the rebuild: https://gitlab.example.com/pipelines/8" in done.stdout
+    [(path, given)] = Trigger.asked
+    assert path == "/api/v4/projects/7/trigger/pipeline"
+    assert given == {"token": ["job-token"], "ref": ["main"], "variables[REBUILD]": ["true"]}
+    assert "job-token" not in done.stdout + done.stderr
+    scanned = watch.calls.read_text()
+    assert f"registry:gcr.io/distroless/static-debian13@{DIGEST['b']}\n" in scanned
+    assert f"registry:docker.io/library/golang@{DIGEST['b']}\n" in scanned
+    assert scanned.count("registry:") == 2
+
+
+def test_a_base_that_changed_and_has_the_flaw_starts_nothing(watch: Watch) -> None:
+    watch.attest(base=DIGEST["f"])
+    done = watch.run("base", TODAY=str(SCANS / "base.json"))
+    assert done.returncode == 0, done.stderr
+    assert Trigger.asked == []
+
+
+def test_a_release_without_a_list_is_rebuilt(watch: Watch) -> None:
+    done = watch.run()
+    assert done.returncode == 0, done.stderr
+    assert "1.4.2 has no list of what is in it" in done.stdout
+    assert len(Trigger.asked) == 1
+
+
+def test_a_bump_that_is_due_fails_and_starts_nothing(watch: Watch) -> None:
+    watch.attest()
+    done = watch.run("critical")
+    assert done.returncode == 1
+    assert "VUL-001  go.mod:1: CVE-2026-20005 (critical)" in done.stdout
+    assert Trigger.asked == []
+
+
+def test_what_is_deployed_is_looked_at_too(watch: Watch) -> None:
+    watch.attest()
+    done = watch.run(DEPLOYED="1.3.0,1.4.2")
+    assert done.returncode == 0, done.stderr
+    assert [line[:5] for line in done.stdout.splitlines() if ": 2 checks" in line] == [
+        "1.3.0",
+        "1.4.2",
+    ]
+    done = watch.run(DEPLOYED="1.2.0")
+    assert "error: registry.example.com/platform/payments:1.2.0 is not there" in done.stderr
+    done = watch.run(DEPLOYED="../x")
+    assert 'error: SERVICE_VERSION is "../x"' in done.stderr
+
+
+def test_a_rebuild_that_gitlab_refuses_fails_the_job(watch: Watch) -> None:
+    Trigger.code = 403
+    done = watch.run()
+    assert done.returncode == 2
+    assert "error: cannot start the rebuild: " in done.stderr
+    assert "answers 403" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_stale_database_fails_the_watch(watch: Watch) -> None:
+    watch.attest()
+    done = watch.run("stale")
+    assert done.returncode == 2
+    assert "error: the database of flaws is stale" in done.stderr
+
+
+def test_a_rebuild_that_watch_starts_is_one_of_the_schedules(job: Job) -> None:
+    given = {"CI_PIPELINE_SOURCE": "pipeline", "REBUILD": "true"}
+    script = '. ci/pipeline/common.sh; echo "$trigger"'
+    assert job.run("sh", "-c", script, **given).stdout == "schedule\n"
+    assert job.run("sh", "-c", script, CI_PIPELINE_SOURCE="pipeline").stdout == "branch\n"
+    assert job.run("sh", "-c", script, REBUILD="true").stdout == "branch\n"

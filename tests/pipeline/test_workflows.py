@@ -88,14 +88,22 @@ def test_linters_can_fail(tmp_path: Path, lint: Any) -> None:
 
 def test_only_what_pushes_may_write() -> None:
     writes = {
-        name
+        name: job["permissions"]
         for name, job in {**JOBS, **PROMOTE["jobs"]}.items()
         if job["permissions"] != {"contents": "read", "packages": "read"}
     }
-    assert writes == {"ci-image", "publish", "promote"}
-    for name in writes:
-        job = {**JOBS, **PROMOTE["jobs"]}[name]
-        assert job["permissions"] == {"contents": "read", "packages": "write"}
+    pushes = {"contents": "read", "packages": "write"}
+    assert writes == {
+        **dict.fromkeys(("ci-image", "publish", "publish-debug", "promote"), pushes),
+        "attest": {**pushes, "id-token": "write"},
+    }
+
+
+def test_what_signs_reaches_one_job() -> None:
+    """The environment with the keys, the keys, and the token for a keyless signature."""
+    for name, job in {**JOBS, **PROMOTE["jobs"]}.items():
+        held = "environment" in job, "COSIGN" in str(job), "id-token" in job["permissions"]
+        assert set(held) == {name == "attest"}, name
 
 
 def test_promotions_wait_for_each_other_and_none_is_cancelled() -> None:
@@ -106,22 +114,24 @@ def test_promotions_wait_for_each_other_and_none_is_cancelled() -> None:
 
 
 def test_the_jobs_are_those_of_gitlab_and_wait_for_the_same() -> None:
-    """But for release-source, which is a step here, and the order of promotion."""
+    """But for release-source and scan, which are steps here, and the order of promotion."""
     for name, job in JOBS.items():
         needs = job.get("needs", [])
         found = {needs} if isinstance(needs, str) else set(needs)
         there = GITLAB[name].get("needs", GITLAB[".in-ci-image"]["needs"])
-        wanted = {need for need in there if isinstance(need, str)}
+        wanted = {"sbom" if need == "scan" else need for need in there if isinstance(need, str)}
         assert found == wanted, name
-    assert {*JOBS, "promote", "release-source"} == {
+    assert {*JOBS, "promote", "release-source", "scan"} == {
         name for name, job in GITLAB.items() if isinstance(job, dict) and "script" in job
     }
 
 
 def test_each_tool_is_pinned_once_and_as_on_gitlab() -> None:
     script = ROOT / "template" / "{{ github }}" / "ci" / "github" / "run.sh"
-    named = re.findall(r"^(?:crane|kaniko)=(\S+)$", script.read_text("utf-8"), re.MULTILINE)
-    assert sorted(named) == sorted(images(GITLAB))
+    named = re.findall(
+        r"^(?:crane|kaniko|syft|grype)=(\S+)$", script.read_text("utf-8"), re.MULTILINE
+    )
+    assert sorted(named) == sorted(name for name in images(GITLAB) if "python" not in name)
     for path in FOLDER.iterdir():
         assert "kaniko:" not in path.read_text(encoding="utf-8")
 
@@ -144,7 +154,18 @@ def test_renovate_finds_the_pins() -> None:
     [expression] = manager["matchStrings"]
     expression = expression.replace("(?<", "(?P<")
     found = [match.groupdict() for match in re.finditer(expression, script.read_text("utf-8"))]
-    assert [item["depName"].rpartition("/")[2] for item in found] == ["debug", "kaniko"]
+    assert [item["depName"].rpartition("/")[2] for item in found] == [
+        "debug",
+        "kaniko",
+        "syft",
+        "grype",
+    ]
+    script = ROOT / "template" / "{{ pipeline }}" / "ci" / "pipeline" / "cosign.sh"
+    assert re.search(pattern.strip("/"), script.relative_to(ROOT).as_posix())
+    found += [match.groupdict() for match in re.finditer(expression, script.read_text("utf-8"))]
+    assert [item["depName"].rpartition("/")[2] for item in found] == [
+        "debug", "kaniko", "syft", "grype", "cosign",
+    ]  # fmt: skip
     assert all(item["currentDigest"].startswith("sha256:") for item in found)
     [pattern] = config["github-actions"]["managerFilePatterns"]
     for path in FOLDER.iterdir():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -39,6 +40,60 @@ MIRRORED = ("docker.io", "gcr.io", "ghcr.io")
 
 def without_host(image: str) -> str:
     return image.split("@")[0].split("/", 1)[1]
+
+
+def edit_platform_file(path: Path, lock: Path, edit: Callable[[bytes], bytes]) -> None:
+    """Edit a platform's file, and write its sum in the lock anew."""
+    before = path.read_bytes()
+    after = edit(before)
+    assert before != after
+    path.write_bytes(after)
+    old, new = (hashlib.sha256(data).hexdigest() for data in (before, after))
+    lock.write_text(lock.read_text().replace(old, new))
+
+
+def pin_cosign(directory: Path, digest: str) -> None:
+    """Have the jobs take the stand-in for cosign's image: what a mirror has under its name."""
+    scripts = directory / "ci" / "pipeline"
+    edit_platform_file(
+        scripts / "cosign.sh", scripts / "platform.lock",
+        lambda text: re.sub(rb"(?m)(?<=^cosign_image=)(.*)@sha256:\w+$",
+                            rb"\1@" + digest.encode(), text),
+    )  # fmt: skip
+
+
+def trust_bases(directory: Path, public: Path) -> None:
+    """Have the service's table say that the stand-ins for distroless are signed by this key."""
+    (directory / "ci" / "bases.pub").write_text(public.read_text())
+    name = rb'(?m)(^repository = "gcr.io/distroless/static-debian13"\n)'
+    signer = name + rb"identity = .*\nissuer = .*\nkey = .*$"
+    by_key = rb'\1identity = ""\nissuer = ""\nkey = "ci/bases.pub"'
+    house = directory / "ci" / "house"
+    edit_platform_file(
+        house / "house.toml", house / "platform.lock", lambda text: re.sub(signer, by_key, text)
+    )
+
+
+def unsigned(directory: Path) -> None:
+    """Have the service release unsigned, as one may that was made before releases were signed:
+    without a file of keys, and on any day."""
+    shutil.rmtree(directory / "ci" / "signing")
+    scripts = directory / "ci" / "pipeline"
+    edit_platform_file(
+        scripts / "attest.sh", scripts / "platform.lock",
+        lambda text: re.sub(rb"(?m)^unsigned_until=.*", b"unsigned_until=99991231", text),
+    )  # fmt: skip
+
+
+def tar_of(files: dict[str, bytes]) -> bytes:
+    """A layer of programs."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size, info.mode = len(data), 0o755
+            tar.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
 
 
 def gitlab_ci_local() -> Path:
@@ -161,7 +216,8 @@ class World:
         """The images that the pipeline pins, as the mirror has them: stand-ins, by digest."""
         pinned = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))
         names = {
-            job: pinned[job]["image"]["name"].split("@")[0] for job in (".in-crane", ".in-kaniko")
+            job: pinned[job]["image"]["name"].split("@")[0]
+            for job in (".in-crane", ".in-kaniko", ".in-syft", ".in-grype")
         }
         crane = _Root()
         crane.program(self.crane_program, "/ko-app/crane")
@@ -172,6 +228,15 @@ class World:
         kaniko.program(
             Path(self.executor) if self.executor else HERE / "executor.sh", "/kaniko/executor"
         )
+        syft = _Root()
+        syft.program(install.syft(), "/syft")
+        syft.busybox("/busybox")
+        # A stand-in that answers with recorded scans.
+        grype = _Root()
+        grype.program(HERE / "grype.sh", "/grype")
+        grype.busybox("/busybox")
+        for path in (HERE / "scans").iterdir():
+            grype.program(path, f"/scans/{path.name}")
         system = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         return {
             ".in-crane": self._push(names[".in-crane"], crane, PATH=f"{system}:/ko-app:/busybox"),
@@ -180,7 +245,49 @@ class World:
                 names[".in-kaniko"], kaniko, PATH=system, DOCKER_CONFIG="/kaniko/.docker/",
                 KANIKO_PRESERVE_CONTEXT="1", KANIKO_PRE_CLEANUP="1", KANIKO_CLEANUP="1",
             ),
+            ".in-syft": self._push(names[".in-syft"], syft, PATH=f"{system}:/busybox"),
+            ".in-grype": self._push(names[".in-grype"], grype, PATH=f"{system}:/busybox"),
         }  # fmt: skip
+
+    @cached_property
+    def cosign(self) -> str:
+        """The digest of the stand-in for cosign's image."""
+        root = _Root()
+        root.program(install.cosign(), "/ko-app/cosign")
+        return self._push("ghcr.io/sigstore/cosign/cosign", root).partition("@")[2]
+
+    def key_pair(self, name: str) -> tuple[Path, Path]:
+        """A private and a public key, whose password is its name."""
+        private, public = (self.directory / f"{name}.{kind}" for kind in ("key", "pub"))
+        if not private.exists():
+            prefix = f"--output-key-prefix={self.directory / name}"
+            env = {**self.env, "COSIGN_PASSWORD": name}
+            run([install.cosign(), "generate-key-pair", prefix], what="generate-key-pair", env=env)
+        return private, public
+
+    def sign(self, name: str) -> None:
+        """Sign a base, as those who publish it do."""
+        digest = self.crane("digest", f"{self.address}/mirror/{without_host(name)}")
+        image = f"{self.address}/mirror/{without_host(name).partition(':')[0]}@{digest}"
+        flags = ["--new-bundle-format=false", "--use-signing-config=false", "--tlog-upload=false"]
+        flags += ["--yes", f"--key={self.key_pair('bases')[0]}"]
+        env = {**self.env, "COSIGN_PASSWORD": "bases"}
+        run([install.cosign(), "sign", *flags, image], what="cosign sign", env=env)
+
+    def proof(self, image: str, key: str) -> list[dict[str, Any]]:
+        """The SBOM and the provenance of an image, as whoever has the public key verifies them."""
+        found = []
+        for kind in ("spdxjson", "slsaprovenance1"):
+            verify = [
+                install.cosign(), "verify-attestation", f"--type={kind}",
+                f"--key={self.key_pair(key)[1]}", "--insecure-ignore-tlog=true",
+                f"{self.address}/{image}",
+            ]  # fmt: skip
+            lines = run(verify, what="cosign verify-attestation", env=self.env).splitlines()
+            [envelope] = [json.loads(line) for line in lines if line.startswith("{")]
+            statement = json.loads(base64.b64decode(envelope["payload"]))
+            found.append(statement["predicate"])
+        return found
 
     @cached_property
     def helper(self) -> str:
@@ -198,6 +305,7 @@ class World:
         for name in BASES:
             source = name if self.lab.real else f"{self.lab.registry.address}/{without_host(name)}"
             self.crane("copy", source, f"{self.address}/mirror/{without_host(name)}")
+            self.sign(name)
         root = _Root()
         root.busybox("/bin")
         root.program(Path("/usr/bin/make"), "/usr/bin/make")
@@ -229,6 +337,7 @@ class World:
             "append", "--platform=linux/amd64", f"--base={target}",
             f"--new_layer={layer}", f"--new_tag={target}",
         )  # fmt: skip
+        self.sign(name)
 
 
 class _Root:
@@ -292,7 +401,9 @@ class _Root:
                     tar.addfile(info)
                 else:
                     data = source.read_bytes()
-                    executable = source.stat().st_mode & stat.S_IXUSR or "executor" in name
+                    executable = source.stat().st_mode & stat.S_IXUSR or name.endswith(
+                        ("executor", "grype")
+                    )
                     info.size, info.mode = len(data), 0o755 if executable else 0o644
                     tar.addfile(info, io.BytesIO(data))
         return buffer.getvalue()
@@ -323,7 +434,7 @@ class Project:
 
     def __init__(self, world: World, directory: Path, repository: str) -> None:
         self.world, self.directory, self.repository = world, directory, repository
-        self.logs = ""
+        self.logs, self.keys = "", dict[str, str]()
 
     def git(self, *arguments: str) -> str:
         return run(["git", "-C", self.directory, *arguments], what="git").strip()
@@ -339,8 +450,20 @@ class Project:
         return {
             "REGISTRY_USER": USER,
             "REGISTRY_PASSWORD": PASSWORD,
-            "REGISTRY_MAP": f"docker.io={address}/mirror;gcr.io={address}/mirror",
+            "REGISTRY_MAP": ";".join(f"{host}={address}/mirror" for host in MIRRORED),
+            **self.keys,
         }
+
+    def sign_with(self, name: str) -> Path:
+        """Commit a public key beside those that are there, and sign with the private one."""
+        private, public = self.world.key_pair(name)
+        listed = self.directory / "ci" / "signing" / "cosign.pub"
+        listed.parent.mkdir(exist_ok=True)
+        with listed.open("a") as file:
+            file.write(public.read_text())
+        self.commit(f"Trust the key {name}")
+        self.keys = {"COSIGN_PRIVATE_KEY": private.read_text(), "COSIGN_PASSWORD": name}
+        return public
 
     def command(
         self, *, tag: str = "", schedule: bool = False, jobs: tuple[str, ...] = (), **variables: str

@@ -20,7 +20,9 @@ VERBS = {
     "verify",
     "update", "update-check", "restore", "openapi", "clean",
 }  # fmt: skip
-PIPELINE_VERBS: dict[str, set[str]] = {"gitlab": {"ci"}, "github": set(), "none": set()}
+PIPELINE_VERBS: dict[str, set[str]] = {
+    "gitlab": {"ci", "provenance"}, "github": {"provenance"}, "none": set(),
+}  # fmt: skip
 DEFAULT_CI = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))["ci"]["default"]
 
 

@@ -117,7 +117,7 @@ def test_update_excludes_exactly_the_seeded_paths(
         finally:
             _operation.reset(token)
         excluded[operation] = {line.strip() for text in rendered for line in text.splitlines()}
-    assert excluded["update"] - excluded["copy"] == set(patterns("seeded", language))
+    assert excluded["update"] - excluded["copy"] == set(patterns("seeded", "pipeline", language))
 
 
 @pytest.mark.parametrize("name", COMBINATIONS)

@@ -72,7 +72,9 @@ def remove(path: str) -> Edit:
 @cache
 def seeded(language: str) -> pathspec.GitIgnoreSpec:
     owned = OWNERSHIP["seeded"]
-    return pathspec.GitIgnoreSpec.from_lines([*owned["all"], *owned.get(language, [])])
+    return pathspec.GitIgnoreSpec.from_lines(
+        [*owned["all"], *owned["pipeline"], *owned.get(language, [])]
+    )
 
 
 def is_seeded(path: Path, language: str) -> bool:

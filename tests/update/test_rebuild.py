@@ -20,7 +20,16 @@ CI_IMAGE = "registry.example.com/platform/payments/ci"
 TOOLS = {
     # Has every base, and of the service's images none.
     "crane": f"""case "$2" in {CI_IMAGE}:*) echo "Error: MANIFEST_UNKNOWN" >&2; exit 1 ;; esac
-case $1 in digest) echo {DIGEST} ;; *) exit 1 ;; esac
+case $1 in
+  digest) echo {DIGEST} ;;
+  export) # cosign's image: who signed a base is answered, and any signature is one
+    mkdir -p "$HOME/ko-app"
+    printf '#!/bin/sh\\necho "$@" >>%s/asked\\n' "$HOME" >"$HOME/ko-app/cosign"
+    chmod +x "$HOME/ko-app/cosign"
+    tar -c -f "$5" -C "$HOME" ko-app
+    ;;
+  *) exit 1 ;;
+esac
 """,
     "executor": """printf '%s\\n' "$@" >"$ARGUMENTS"
 while [ "$1" != --digest-file ]; do shift; done
@@ -71,6 +80,9 @@ def test_a_release_on_an_older_template_is_rebuilt(
     assert f"rebuilding v1.0.0 ({revision})" in done.stdout
     assert "ci/gitlab/release-source.sh has moved" in done.stderr
     assert "building 1.0.0 from" in job("sh", "ci/pipeline/resolve.sh").stdout
+    done = job("sh", "ci/pipeline/verify-bases.sh")
+    assert f"static-debian13@{DIGEST} is signed by keyless@distroless" in done.stdout
+    assert f"static-debian13@{DIGEST}" in (tmp_path / "asked").read_text()
     job("sh", "ci/pipeline/build.sh", "ci")
     environment["BUILDER_IMAGE"] = f"{CI_IMAGE}@sha256:{'b' * 64}"
     source = job("sh", "ci/pipeline/source.sh").stdout.strip()
@@ -88,3 +100,13 @@ def test_a_release_on_an_older_template_is_rebuilt(
     assert job("sh", "ci/pipeline/verify.sh", "release").stdout == (
         f"ci/conformance image {tar} --repo {source} --strict\n"
     )
+    # It has no keys, and an update has brought none: it is promoted with a warning.
+    assert not (service / "ci/signing").exists()
+    for name, values in {
+        "publish": f"RELEASE_DIGEST={DIGEST}\nBUILT_WITH=\n",
+        "publish-debug": f"DEBUG_DIGEST={DIGEST}\n",
+    }.items():
+        (service / f".pipeline/{name}.env").write_text(values)
+    done = job("sh", "ci/pipeline/attest.sh")
+    assert done.stdout.startswith("WARNING: 1.0.0 is not signed. From 20")
+    assert f"RELEASE_DIGEST={DIGEST}\n" in (service / ".pipeline/attest.env").read_text()

@@ -1,4 +1,4 @@
-"""The command line: `image`, `repo`, `manifests`, `list`, `explain`."""
+"""The command line: `image`, `repo`, `manifests`, `vulnerabilities`, `list`, `explain`."""
 
 from __future__ import annotations
 
@@ -98,6 +98,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_common(rendered)
     rendered.set_defaults(run=_manifests)
+
+    flaws = commands.add_parser(
+        "vulnerabilities",
+        help="say what to do about the flaws of a scan",
+        description="Reads what `grype --output json` found in an image, and says what to do about it.",
+    )
+    flaws.add_argument("file", metavar="FILE", help="the scan of an image")
+    flaws.add_argument("--source", metavar="DIR", help="the files that it was built from; default: the repository")
+    flaws.add_argument(
+        "--bases", metavar="FILE", action="append", default=[], help="a scan of one of today's bases and builders"
+    )
+    flaws.add_argument(
+        "--max-age", metavar="HOURS", type=_size, default=120, help="of the scanner's database; default: 120"
+    )
+    flaws.add_argument(
+        "--repo", metavar="DIR", default=OWN_REPOSITORY, help="where the records are; default: the tool's own"
+    )
+    _add_format(flaws)
+    flaws.set_defaults(run=_vulnerabilities)
 
     listing = commands.add_parser(
         "list", help="list every check", description="Lists id, title, decision and rule of every check."
@@ -200,6 +219,24 @@ def _manifests(options: argparse.Namespace) -> int:
     findings = list(dict.fromkeys(manifests.rendered(text, where, options.repo)))
     findings = repo.deviations_of(options.repo, _today(options)).apply(findings)
     result = Result(where, findings, [check for check in CHECKS if check.startswith("KUB")])
+    print(report.render(result, options.format))
+    return FINDINGS if result.open_findings else PASS
+
+
+def _vulnerabilities(options: argparse.Namespace) -> int:
+    from . import repo, vulnerabilities
+
+    now = datetime.datetime.now(datetime.timezone.utc)
+    scan = vulnerabilities.read(options.file)
+    bases = [vulnerabilities.read(path) for path in options.bases]
+    for read in (scan, *bases):
+        vulnerabilities.check_age(read, now, datetime.timedelta(hours=options.max_age))
+    deviations = repo.deviations_of(options.repo, now.date())
+    verdicts = list(vulnerabilities.judge(scan, options.source or options.repo, bases))
+    findings = [*deviations.apply([item.finding() for item in verdicts if item.fails]), *deviations.of_flaws()]
+    result = Result(printable(options.file), findings, ["DEV-004", "VUL-001"])
+    result.notes = [f"the database of flaws was built at {scan.built:%Y-%m-%dT%H:%MZ}"]
+    result.notes += vulnerabilities.notes(verdicts)
     print(report.render(result, options.format))
     return FINDINGS if result.open_findings else PASS
 

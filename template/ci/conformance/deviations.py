@@ -14,6 +14,8 @@ from .records import CHECK_ID, Record, Records, known_adr, parse_date
 from .registry import CHECKS
 
 _ADR_ID = re.compile(r"\bADR-\d{3}\b")
+_FLAW = re.compile(r"\b(?:CVE-\d{4}-\d{4,}|GHSA(?:-[0-9a-z]{4}){3}|(?:GO|RUSTSEC|PYSEC)-\d{4}-\d{4,})\b")
+_OF_FLAWS = frozenset({"VUL-001"})
 _PLACEHOLDERS = frozenset({"name", "name or handle", "yyyy-mm-dd", "adr-nnn: check-id, check-id"})
 _OVER = ("Rejected", "Deprecated", "Superseded")
 
@@ -24,7 +26,12 @@ class Deviation:
 
     record: Record
     checks: tuple[str, ...]
+    flaws: frozenset[str]
     counts: bool
+
+    def silences(self, finding: Finding) -> bool:
+        known = finding.check not in _OF_FLAWS or bool(self.flaws.intersection(finding.names))
+        return self.counts and finding.check in self.checks and known
 
 
 class Deviations:
@@ -54,9 +61,9 @@ class Deviations:
         self.findings += found
         text = _field(record, "Deviates from")
         checks = tuple(check for check in CHECK_ID.findall(text) if _may_be_silenced(check, text))
-        complete = not any(item.check == "DEV-001" for item in found)
+        complete = not any(item.check in ("DEV-001", "DEV-004") for item in found)
         counts = complete and not expired and record.value("Status") == "Accepted"
-        self._deviations.append(Deviation(record, checks, counts))
+        self._deviations.append(Deviation(record, checks, frozenset(_FLAW.findall(text)), counts))
 
     def _not_allowed(self, record: Record) -> Iterator[Finding]:
         """What the house wants of a deviation besides."""
@@ -71,11 +78,16 @@ class Deviations:
 
     def apply(self, findings: Iterator[Finding] | list[Finding]) -> list[Finding]:
         """Mark the findings that a deviation silences."""
-        silenced = {check: item.record.id for item in self._deviations if item.counts for check in item.checks}
-        return [
-            dataclasses.replace(item, deviation=silenced[item.check]) if item.check in silenced else item
-            for item in findings
-        ]
+        return [dataclasses.replace(item, deviation=self._record(item)) for item in findings]
+
+    def _record(self, finding: Finding) -> str | None:
+        """Name the record that silences a finding; the last where several do."""
+        return next((item.record.id for item in reversed(self._deviations) if item.silences(finding)), None)
+
+    def of_flaws(self) -> list[Finding]:
+        """Return what is wrong with the records that silence flaws."""
+        paths = {item.record.path for item in self._deviations if _OF_FLAWS.intersection(item.checks)}
+        return [item for item in self.findings if item.path in paths]
 
 
 def _field(record: Record, name: str) -> str:
@@ -92,6 +104,9 @@ def _incomplete(record: Record) -> Iterator[Finding]:
     if not _ADR_ID.search(text) or not CHECK_ID.search(text):
         message = "Deviates from does not name a decision and its checks, as in `ADR-003: IMG-001`"
         yield _finding("DEV-001", record, "Deviates from", message)
+    elif not _FLAW.search(text) and _OF_FLAWS.intersection(CHECK_ID.findall(text)):
+        message = "Deviates from names no flaw, so nothing is silenced"
+        yield _finding("DEV-004", record, "Deviates from", message)
     if not _field(record, "Approver"):
         yield _finding("DEV-001", record, "Approver", "the deviation has no Approver")
     expires = _field(record, "Expires")

@@ -12,18 +12,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import signing
 from .model import open_regular
 
 _JOB_KEYS = frozenset({"cache", "retry", "services", "tags", "timeout", "variables"})
+# A service that runs beside it would have its keys.
+_SIGNS_KEYS = frozenset({"retry", "tags", "timeout"})
 _DEFAULT_KEYS = frozenset({"cache", "image", "retry", "services", "tags", "timeout"})
 _WORKFLOW_KEYS = frozenset({"auto_cancel", "name", "rules"})
 # Of these jobs the image may come from another host.
-_TOOLS = (".in-crane", ".in-kaniko")
+_TOOLS = (".in-crane", ".in-kaniko", ".in-syft", ".in-grype", ".in-python")
 
 _ALLOWED = "tags, services, cache, timeout, retry and the variables that ci/gitlab/pipeline.yml lists"
 _JOB_FIX = (
     f"give what the team adds a job of its own; of the platform's jobs it may set {_ALLOWED}, "
-    "and of .in-crane and .in-kaniko another host for the image"
+    f"and of {', '.join(_TOOLS)} another host for the image"
 )
 _INCLUDE_FIX = "write in .gitlab-ci.yml: include: [{local: /ci/gitlab/pipeline.yml}], without rules"
 _WORKFLOW_FIX = (
@@ -183,6 +186,8 @@ class Effective:
             if name not in decisive:
                 continue
             allowed = _JOB_KEYS | ({"image"} if name in _TOOLS else set())
+            if name == signing.JOB:
+                allowed = _SIGNS_KEYS
             keys = sorted(set(job) - allowed)
             if keys:
                 line = min(job.lines[key] for key in keys)

@@ -36,6 +36,7 @@ class Finding:
     fix: str
     line: int | None = None
     deviation: str | None = None
+    names: tuple[str, ...] = ()  # of the flaw, of which a deviation has to name one
 
 
 @dataclass

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from . import effective, installs, shell
+from . import effective, installs, shell, signing
 from .dockerfile_checks import CI_IMAGE, ImageName
 from .dockerfile_checks import read as read_dockerfile
 from .model import Finding
@@ -170,6 +170,7 @@ class Pipeline:
         yield from self._secrets()
         yield from self._verifies()
         yield from self._effective()
+        yield from self._signing()
 
     def _values(self) -> Iterator[Text]:
         """Yield every scalar of every file, with the keys that lead to it."""
@@ -344,6 +345,22 @@ class Pipeline:
         self.unread = whole.unread
         for fault in whole.faults():
             yield self._finding(fault.check, fault.path, fault.line, fault.message, fault.fix)
+
+    # PIP-014, PIP-015
+
+    def _signing(self) -> Iterator[Finding]:
+        yield from signing.bases_are_verified(MAIN)
+        for text in self._values():
+            named = "variables" in text.keys and _variable_name(text.keys) == "BASE_VERIFICATION"
+            if named and str(text.value).lower() in ("off", "false"):
+                yield signing.switched_off(text.path, text.line)
+        for path, documents in self.files.items():
+            for name, job in (item for document in documents for item in _jobs(document).items()):
+                line = signing.names_environment(job)
+                if line is not None and not (path == PLATFORM_JOBS and name == signing.JOB):
+                    message = f"{name} names the environment {signing.ENVIRONMENT}, whose variables are the keys"
+                    yield signing.reaches(path, line, message)
+        yield from signing.private_keys(self.root)
 
     # PIP-008
 

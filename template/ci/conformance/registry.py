@@ -444,6 +444,45 @@ _CHECKS = (
         "call promote.yml once, in the workflow that calls pipeline.yml",
         needs_yaml=True,
     ),
+    Check(
+        "PIP-014",
+        "bases-verified",
+        "who signed the bases is verified",
+        "ADR-011",
+        ("BLD-16",),
+        "Whoever can move a tag of the base decides what the service runs; a signature tells them apart.",
+        "take BASE_VERIFICATION away; a mirror has to have the signatures, too",
+        needs_yaml=True,
+    ),
+    Check(
+        "PIP-015",
+        "keys-reach-one-job",
+        "what signs reaches the job attest and no other",
+        "ADR-011",
+        ("PUB-15",),
+        "A project's variable reaches every job, and a Dockerfile's steps: a key there signs what nobody verified.",
+        "leave the environment signing to the platform's job attest, and keep its keys there only",
+        needs_yaml=True,
+    ),
+    # Flaws in what is published
+    Check(
+        "VUL-001",
+        "no-bump-is-due",
+        "no package of the team's has a high or critical flaw that a newer version mends",
+        "ADR-010",
+        ("PUB-12",),
+        "Whoever attacks reads the same list; what is mended elsewhere and not here is the easiest way in.",
+        "bump the package in the lock file",
+    ),
+    Check(
+        "VUL-002",
+        "no-ignore-file",
+        "the repository has no settings of the scanner",
+        "ADR-010",
+        ("PUB-13",),
+        "What such a file ignores has no approver, no expiry and no reader; the platform's job does not read it.",
+        "remove the file; an exception is a service record that names VUL-001 and the flaw",
+    ),
     # Decision records and the guideline
     Check(
         "REC-001",
@@ -553,6 +592,15 @@ _CHECKS = (
         ("GOV-10",),
         "A deviation that nobody renews becomes the rule.",
         "follow the decision and set the record to Deprecated, or have it renewed with a new date",
+    ),
+    Check(
+        "DEV-004",
+        "deviation-names-flaws",
+        "a deviation for flaws names them",
+        "ADR-010",
+        ("PUB-13",),
+        "An exception for a flaw that somebody has judged must not hide those that nobody has seen yet.",
+        "name each flaw behind the check: ADR-010: VUL-001 CVE-2026-12345",
     ),
     # Platform files
     Check(
@@ -691,7 +739,9 @@ ADRS: dict[str, str] = {
     "ADR-007": "platform files, updated by Copier",
     "ADR-008": "Kubernetes manifests with Kustomize",
     "ADR-009": "pipelines on GitHub Actions",
-    "ADR-010": "offered bases are data",
+    "ADR-010": "verdicts on vulnerabilities",
+    "ADR-011": "proof before tags",
+    "ADR-012": "offered bases are data",
 }
 
 GROUPS: dict[str, str] = {
@@ -699,6 +749,7 @@ GROUPS: dict[str, str] = {
     "TWN": "A debug image beside its release",
     "DKF": "The Dockerfiles",
     "PIP": "The pipeline",
+    "VUL": "Flaws in what is published",
     "REC": "Decision records and the guideline",
     "DEV": "Deviations",
     "PLT": "Platform files",

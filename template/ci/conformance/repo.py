@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime
 import os
 
-from . import adoption, dockerfile_checks, house_checks, manifests, ownership, pipeline, records, workflows
+from . import adoption, dockerfile_checks, house_checks, manifests, ownership, pipeline, records, vulnerabilities, workflows
 from .deviations import Deviations
 from .index import Index
 from .model import Finding, Result, Unusable, printable
 from .registry import CHECKS
 
-_IMAGE_CHECKS = ("IMG", "TWN")
+_OF_IMAGES = ("IMG", "TWN", "VUL-001")
 
 
 def deviations_of(root: str, today: datetime.date) -> Deviations:
@@ -21,7 +21,7 @@ def deviations_of(root: str, today: datetime.date) -> Deviations:
 def check(root: str, today: datetime.date, strict: bool) -> Result:
     if not os.path.isdir(root):
         raise Unusable(f"{root} is not a directory")
-    checked = [item for item in CHECKS if not item.startswith(_IMAGE_CHECKS)]
+    checked = [item for item in CHECKS if not item.startswith(_OF_IMAGES)]
     not_run: dict[str, str] = {}
     known = records.Records(root)
     deviations = Deviations(known, today)
@@ -34,7 +34,7 @@ def check(root: str, today: datetime.date, strict: bool) -> Result:
     missing = frozenset(item.path for item in platform if item.check == "PLT-003")
     findings += [*known.run(missing), *records.broken_links(root, missing)]
     findings += records.guidelines(root, missing)
-    findings += [*deviations.findings, *platform, *ownership.leftovers(root)]
+    findings += [*deviations.findings, *vulnerabilities.ignore_files(root), *platform, *ownership.leftovers(root)]
     findings += ownership.unmerged(index)
     if index.reason:
         not_run.update(dict.fromkeys(("PLT-005", "UPD-002"), index.reason))

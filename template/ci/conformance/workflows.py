@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from . import installs, pipeline, shell
+from . import installs, pipeline, shell, signing
 from .dockerfile_checks import ImageName
 from .model import Finding
 from .records import read_text
@@ -24,6 +24,9 @@ BUILDS, PROMOTES = f"{FOLDER}/pipeline.yml", f"{FOLDER}/promote.yml"
 RUNNER = f"{SCRIPTS}/run.sh"
 _CAPABILITIES = frozenset({"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"})
 _RUN_FLAGS = frozenset({"--rm", "--security-opt", "--cap-drop", "--cap-add", "--volume", "--workdir", "--entrypoint"})
+
+# What a caller may give another image of.
+_TOOLS = frozenset({"crane-image", "kaniko-image", "syft-image", "grype-image"})
 
 _COMMIT = re.compile(r"[^@]+@[0-9a-f]{40}")
 _LEVELS = {"none": 0, "read": 1, "write": 2}
@@ -100,6 +103,7 @@ class Workflows:
         yield from self._platform()
         yield from self._permissions()
         yield from self._promotion()
+        yield from self._signing()
 
     def _values(self) -> Iterator[pipeline.Text]:
         for path, document in self.files.items():
@@ -212,7 +216,7 @@ class Workflows:
                     continue
                 else:
                     continue
-            elif text.keys[-1] in ("crane-image", "kaniko-image") and value:
+            elif text.keys[-1] in _TOOLS and value:
                 if "@sha256:" not in value and "kaniko" not in value:
                     yield _finding("PIP-005", text.path, text.line, f"{value} has no digest", "add its digest")
                 continue
@@ -320,8 +324,25 @@ class Workflows:
             yield _finding("PIP-012", job.path, job.line, message, f"write permissions: {{{wanted}}}")
         if job.keys.get("secrets") == "inherit":
             message = f"{job.name} hands on every secret of the repository"
-            fix = "name those that the workflow lists: REGISTRY_USER, REGISTRY_PASSWORD, DOCKER_AUTH_CONFIG"
+            fix = "name those that the workflow lists, as the template's ci.yml does"
             yield _finding("PIP-012", job.path, job.keys.lines["secrets"], message, fix)
+
+    # PIP-014, PIP-015
+
+    def _signing(self) -> Iterator[Finding]:
+        yield from signing.bases_are_verified(f"{FOLDER}/ci.yml")
+        for job in self.jobs:
+            if job.path == BUILDS and job.name == signing.JOB:
+                continue
+            line = signing.names_environment(job.keys)
+            if line is not None:
+                message = f"{job.name} names the environment {signing.ENVIRONMENT}, whose secrets are the keys"
+                yield signing.reaches(job.path, line, message)
+            for text in pipeline.walk(job.path, job.keys):
+                handed_on = job.uses == BUILDS and text.keys[0] == "secrets"
+                if not handed_on and any(f"secrets.{name}" in str(text.value) for name in signing.KEYS):
+                    yield signing.reaches(job.path, text.line, f"{job.name} gets a key that signs")
+        yield from signing.private_keys(self.root)
 
     # PIP-013
 

@@ -71,7 +71,7 @@ def package(name: str) -> Part:
         tree.tar(tree.hold(debian.opened(deb)))
         debian.status(tree, name, deb)
 
-    return Part(f"deb {name}", f"Debian package {name}", fill, deb=name)
+    return Part(f"deb {name} 2", f"Debian package {name}", fill, deb=name)
 
 
 def files(title: str, fill: Callable[[oci.Tree], None], version: str = "1") -> Part:

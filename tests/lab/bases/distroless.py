@@ -170,7 +170,7 @@ def static_parts() -> tuple[Part, ...]:
     return (
         *(package(name) for name in STATIC),
         files("accounts, /tmp, nsswitch.conf, os-release", _accounts),
-        files("CA certificates", certificates),
+        files("CA certificates", certificates, "2"),
     )
 
 
@@ -236,7 +236,7 @@ def java_base_parts() -> tuple[Part, ...]:
     return (
         *base_nossl_parts(),
         *(package(name) for name in JAVA_BASE),
-        files("locale C.UTF-8", _locale),
+        files("locale C.UTF-8", _locale, "2"),
         files("Java's CA certificates", _java_certificates),
     )
 

@@ -2,7 +2,10 @@
 # Runs a command of a job in a container:
 #
 #   run.sh crane SCRIPT...     a script of ci/pipeline in crane's image
+#   run.sh attest SCRIPT...    the same, with what signs: for the job attest only
 #   run.sh kaniko SCRIPT...    a script of ci/pipeline in Kaniko's image
+#   run.sh syft SCRIPT...      a script of ci/pipeline in Syft's image
+#   run.sh grype SCRIPT...     a script of ci/pipeline in Grype's image
 #   run.sh ci COMMAND...       in the CI image, in the checkout
 #   run.sh source COMMAND...   in the CI image, where the files are that the run is about: the
 #                              checkout, or in a scheduled run those of the newest release
@@ -13,13 +16,16 @@
 # of the team's that it gets.
 . ci/pipeline/common.sh
 
-# The tools, each pinned here and nowhere else. A team that has them on a mirror sets
-# REGISTRY_MAP; one that brings its own gives the workflows crane-image or kaniko-image.
+# The tools, each pinned here and nowhere else; cosign is in ci/pipeline/cosign.sh. A team that has them on a mirror sets
+# REGISTRY_MAP; one that brings its own gives the workflows crane-image,
+# kaniko-image, syft-image or grype-image.
 crane=gcr.io/go-containerregistry/crane/debug:v0.22.1@sha256:e78770b31258a3846f878036d9c1f63fbe4c871f9f56990bf77fd95c013e3c1b
 kaniko=ghcr.io/osscontainertools/kaniko:v1.28.2-alpine@sha256:44f90ae1ba366aeedbd0f2d56dbe246354553e47904338dd9321a41a44bea9ff
+syft=docker.io/anchore/syft:v1.44.0-debug@sha256:6dd8fb28e1b799e7cadaff6be2ec6d555757c4eeec0c0e48162f20b042ffa1ff
+grype=docker.io/anchore/grype:v0.119.0-debug@sha256:166001ed93ae8463acad508c746586ced665abe9d817ae452ed9b781ddb6cebb
 
 where=${1:-}
-[ $# -ge 2 ] || fail "usage: run.sh crane|kaniko|ci|source COMMAND..."
+[ $# -ge 2 ] || fail "usage: run.sh crane|attest|kaniko|syft|grype|ci|source COMMAND..."
 shift
 need "it is in $settings" IMAGE_REPOSITORY
 docker --version >/dev/null 2>&1 ||
@@ -37,8 +43,10 @@ pinned() {
 [ ! -f "$work/source.tar" ] || [ -d "$work/source" ] || tar -x -f "$work/source.tar" -C "$work"
 
 variables="CI GITHUB_ACTIONS GITHUB_ACTOR GITHUB_EVENT_NAME GITHUB_HEAD_REF GITHUB_REF_NAME
-  GITHUB_REF_TYPE GITHUB_REPOSITORY GITHUB_RUN_NUMBER GITHUB_SERVER_URL GITHUB_SHA
-  PULL_REQUEST_REPOSITORY BUILD_NUMBER_OFFSET IMAGE_REPOSITORY
+  GITHUB_REF GITHUB_REF_TYPE GITHUB_REPOSITORY GITHUB_RUN_ATTEMPT GITHUB_RUN_ID GITHUB_RUN_NUMBER
+  GITHUB_SERVER_URL GITHUB_SHA TOOL_IMAGE
+  PULL_REQUEST_REPOSITORY BASE_VERIFICATION BUILD_NUMBER_OFFSET IMAGE_REPOSITORY
+  VULNERABILITY_DB_URL VULNERABILITY_DB_MAX_AGE
   HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy"
 of_registries="REGISTRY_USER REGISTRY_PASSWORD DOCKER_AUTH_CONFIG CREDENTIAL_HELPERS GITHUB_TOKEN"
 of_tools="CI_IMAGE_REPOSITORY CACHE_REPOSITORY CI_IMAGE_FLAGS KANIKO_FLAGS
@@ -46,10 +54,12 @@ of_tools="CI_IMAGE_REPOSITORY CACHE_REPOSITORY CI_IMAGE_FLAGS KANIKO_FLAGS
 directory=/workspace
 
 case $where in
-  crane)
+  crane | attest)
     image=${CRANE_IMAGE:-$(mirrored "$crane")}
     pinned "$image"
     variables="$variables $of_tools $of_registries"
+    [ "$where" = crane ] || variables="$variables SIGNING COSIGN_PRIVATE_KEY COSIGN_PASSWORD
+      ACTIONS_ID_TOKEN_REQUEST_URL ACTIONS_ID_TOKEN_REQUEST_TOKEN"
     ;;
   kaniko)
     image=${KANIKO_IMAGE:-$(mirrored "$kaniko")}
@@ -57,6 +67,14 @@ case $where in
     variables="$variables $of_tools $of_registries KANIKO_PRESERVE_CONTEXT KANIKO_CLEANUP"
     # The container ends with the build: nothing has to be put back.
     export KANIKO_PRESERVE_CONTEXT=0 KANIKO_CLEANUP=0
+    ;;
+  syft)
+    image=${SYFT_IMAGE:-$(mirrored "$syft")}
+    pinned "$image"
+    ;;
+  grype)
+    image=${GRYPE_IMAGE:-$(mirrored "$grype")}
+    pinned "$image"
     ;;
   ci | source)
     find_version
@@ -70,7 +88,7 @@ case $where in
       directory=/workspace/$source_dir
     fi
     ;;
-  *) fail "usage: run.sh crane|kaniko|ci|source COMMAND..." ;;
+  *) fail "usage: run.sh crane|attest|kaniko|syft|grype|ci|source COMMAND..." ;;
 esac
 
 # For what docker pulls itself: outside the workspace, gone with this script.
@@ -86,6 +104,7 @@ if { [ "$where" = ci ] || [ "$where" = source ]; } && [ "$CI_IMAGE_TO" = file ];
 fi
 
 [ "$where" = ci ] || [ "$where" = source ] || set -- sh "$@"
+export TOOL_IMAGE="$image"
 set -- "$image" "$@"
 for name in $variables; do
   set -- --env "$name" "$@"

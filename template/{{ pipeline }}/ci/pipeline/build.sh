@@ -26,26 +26,17 @@ case $target in
     noted ci-image BUILDER_IMAGE
     check_bases
     dockerfile=image/Dockerfile
-    set -- --target "$target" --no-push --tar-path "$PWD/$work/$target.tar" \
-      --reproducible \
-      --build-arg "VERSION=$SERVICE_VERSION" \
-      --build-arg "REVISION=$SERVICE_REVISION" \
-      --build-arg "CREATED=$SERVICE_CREATED" \
-      --build-arg "SOURCE_URL=$project_url" \
-      --build-arg "BASE_NAME=$BASE_NAME" \
-      --build-arg "BASE_DIGEST=$BASE_DIGEST"
-    # Kaniko reads its bases from registries: where the CI image is a file, the service is
-    # compiled by the builder that the Dockerfile names.
-    [ "$CI_IMAGE_TO" = file ] || set -- "$@" --build-arg "BUILDER_IMAGE=$BUILDER_IMAGE"
-    # The argument's digest wins over the tag that the Dockerfile names.
-    while read -r argument image digest; do
-      [ "$argument" = - ] || set -- "$@" --build-arg "$argument=${image%@*}@$digest"
-    done <"$work/bases"
     if [ "$target" = debug ]; then
       may_publish
       noted publish RELEASE_DIGEST
-      set -- "$@" --build-arg "DEBUG_FROM=$IMAGE_REPOSITORY@$RELEASE_DIGEST"
     fi
+    set -- --target "$target" --no-push --tar-path "$PWD/$work/$target.tar" --reproducible
+    arguments=$(build_arguments "$target")
+    while read -r argument; do
+      set -- "$@" --build-arg "$argument"
+    done <<ARGUMENTS
+$arguments
+ARGUMENTS
     ;;
   *)
     fail "usage: build.sh ci|release|debug"
@@ -80,4 +71,6 @@ if [ "$target" = ci ]; then
   read -r digest <"$work/ci.digest" || [ -n "$digest" ]
   echo "BUILDER_IMAGE=$ci_repository@$digest" >"$work/ci-image.env"
   echo "$CI_IMAGE_TAG is $digest"
+elif [ "$target" = release ]; then
+  echo "BUILT_WITH=$tool_image" >"$work/build.env"
 fi

@@ -41,6 +41,7 @@ check() {
     CI_IMAGE_TO) form='registry|file' ;;
     CI_IMAGE_TAG) form="$repository:[0-9a-f]{40}" ;;
     BUILDER_IMAGE) form="$repository@$digest" ;;
+    BUILT_WITH) form="($repository(:[0-9A-Za-z_.-]+)?(@$digest)?)?" ;;
     *_REPOSITORY) form=$repository ;;
   esac
   printf '%s\n' "$2" | grep -Eqx -e "$form" && [ "$(printf '%s\n' "$2" | wc -l)" -eq 1 ] ||
@@ -108,6 +109,20 @@ check_bases() {
   [ -s "$work/bases" ] || fail "$work/bases is missing, which the job resolve leaves: start a new pipeline"
   ! grep -Evx -e '(-|[A-Z][A-Z0-9_]*_IMAGE) [0-9A-Za-z][0-9A-Za-z._/:@-]* sha256:[0-9a-f]{64}' "$work/bases" >&2 ||
     fail "$work/bases has the lines above, want an argument, an image and its digest: start a new pipeline"
+}
+
+# The build arguments of target $1, one a line: for Kaniko, and for the provenance.
+build_arguments() {
+  printf '%s\n' "VERSION=$SERVICE_VERSION" "REVISION=$SERVICE_REVISION" "CREATED=$SERVICE_CREATED" \
+    "SOURCE_URL=$project_url" "BASE_NAME=$BASE_NAME" "BASE_DIGEST=$BASE_DIGEST"
+  # Kaniko reads its bases from registries: where the CI image is a file, the service is
+  # compiled by the builder that the Dockerfile names.
+  [ "$CI_IMAGE_TO" = file ] || echo "BUILDER_IMAGE=$BUILDER_IMAGE"
+  # The argument's digest wins over the tag that the Dockerfile names.
+  while read -r argument image digest; do
+    [ "$argument" = - ] || echo "$argument=${image%@*}@$digest"
+  done <"$work/bases"
+  [ "$1" != debug ] || echo "DEBUG_FROM=$IMAGE_REPOSITORY@$RELEASE_DIGEST"
 }
 
 # Stops where nothing may leave the pipeline.
@@ -246,6 +261,8 @@ has_credentials() {
 crane() {
   plain=''
   for word in "$@"; do
+    # A path has no host.
+    case $word in /*) continue ;; esac
     case ";${PLAIN_HTTP_REGISTRIES:-};" in *";${word%%/*};"*) plain=--insecure ;; esac
   done
   command crane ${plain:+"$plain"} "$@"
@@ -310,6 +327,7 @@ push_tarball() {
 
 # Stops unless file $1 has the SHA-256 sum $2, which the job that verified it noted.
 same_bytes() {
+  [ -f "$1" ] || fail "$1 is missing, which a job before leaves: start a new pipeline"
   sum=$(sha256sum "$1" | cut -d ' ' -f 1)
   [ "$sum" = "$2" ] || fail "$1 is not the file that was verified: SHA-256 is $sum, want $2"
 }

@@ -1,20 +1,18 @@
 #!/bin/sh
-# Pushes the twin that was verified, and moves the tags: the release's and the
-# twin's, both or none.
+# Moves the tags to what the job attest let through: the release's and the twin's, both or none.
 . ci/pipeline/common.sh
 
 may_publish
 rm -f "$work/promote.env"
 find_version
-noted publish RELEASE_DIGEST
-noted verify-debug DEBUG_SHA256
+noted attest RELEASE_DIGEST DEBUG_DIGEST
 login
 release=$RELEASE_DIGEST
-[ "$(published "$IMAGE_REPOSITORY@$release")" = "$release" ] ||
-  fail "$IMAGE_REPOSITORY@$release is not there: run the job publish again"
-same_bytes "$work/debug.tar" "$DEBUG_SHA256"
-push_tarball "$work/debug.tar"
-debug=$pushed
+debug=$DEBUG_DIGEST
+for digest in "$release" "$debug"; do
+  [ "$(published "$IMAGE_REPOSITORY@$digest")" = "$digest" ] ||
+    fail "$IMAGE_REPOSITORY@$digest is not there: start a new pipeline"
+done
 
 # Looks up tag $1 and its twin; leaves their digests in $old and $old_debug.
 look_up() {

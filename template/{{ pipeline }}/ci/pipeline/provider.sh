@@ -50,6 +50,13 @@ if [ "$provider" = github ]; then
   pipeline_time=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 
   project_url=${GITHUB_SERVER_URL:-}/${GITHUB_REPOSITORY:-}
+  ref=${GITHUB_REF:-}
+  run_url=$project_url/actions/runs/${GITHUB_RUN_ID:-}/attempts/${GITHUB_RUN_ATTEMPT:-1}
+  # The workflow that builds, and who Sigstore says has signed in it.
+  builder=$project_url/.github/workflows/pipeline.yml
+  token_issuer=https://token.actions.githubusercontent.com
+  # run.sh says in which image this runs.
+  tool_image=${TOOL_IMAGE:-}
   # The job's token is for GHCR, and reaches the jobs of a service that is kept there.
   project_registry=ghcr.io
   project_image=ghcr.io/$(printf '%s' "${GITHUB_REPOSITORY:-}" | tr '[:upper:]' '[:lower:]')
@@ -60,7 +67,8 @@ else
   settings=.gitlab-ci.yml
   request_name='a merge request'
   # What started it: schedule, request (a merge request), tag or branch.
-  if [ "${CI_PIPELINE_SOURCE:-}" = schedule ]; then
+  # A rebuild that the job watch starts is one of the schedule's.
+  if [ "${CI_PIPELINE_SOURCE:-}" = schedule ] || [ "${CI_PIPELINE_SOURCE:-} ${REBUILD:-}" = 'pipeline true' ]; then
     trigger=schedule
   elif [ -n "${CI_MERGE_REQUEST_IID:-}" ] || [ -n "${CI_EXTERNAL_PULL_REQUEST_IID:-}" ]; then
     trigger=request
@@ -88,6 +96,13 @@ else
   pipeline_time=${CI_PIPELINE_CREATED_AT:-}
 
   project_url=${CI_PROJECT_URL:-}
+  ref=refs/heads/${CI_COMMIT_REF_NAME:-}
+  [ -z "${CI_COMMIT_TAG:-}" ] || ref=refs/tags/$CI_COMMIT_TAG
+  run_url=${CI_PIPELINE_URL:-}
+  # The file that GitLab starts from, and who Sigstore says has signed in it.
+  builder=$project_url//${CI_CONFIG_PATH:-.gitlab-ci.yml}
+  token_issuer=${CI_SERVER_URL:-}
+  tool_image=${CI_JOB_IMAGE:-}
   # The registry that comes with the project, and the job's own credentials for it.
   project_registry=${CI_REGISTRY:-}
   project_image=${CI_REGISTRY_IMAGE:-}

@@ -1,0 +1,112 @@
+#!/bin/sh
+# Signs the release and its twin, by digest, and attests what is in them (SBOM) and how they
+# were built (provenance); then verifies all of it as a consumer would. `promote` moves tags
+# to the two digests that this leaves in attest.env, and to no others.
+. ci/pipeline/common.sh
+. ci/pipeline/cosign.sh
+. ci/pipeline/provenance.sh
+
+may_publish
+rm -f "$work/attest.env"
+find_version
+check_bases
+noted ci-image BUILDER_IMAGE
+noted publish RELEASE_DIGEST BUILT_WITH
+noted publish-debug DEBUG_DIGEST
+
+# Leaves the digests for `promote`.
+let_through() {
+  printf '%s\n' "RELEASE_DIGEST=$RELEASE_DIGEST" "DEBUG_DIGEST=$DEBUG_DIGEST" >"$work/attest.env"
+}
+
+# ── who signs ──
+
+# A service that was made before releases were signed has no file of keys. From this day on
+# its releases stop, too.
+unsigned_until=20270701
+
+signing=${SIGNING:-}
+[ -n "$signing" ] || [ -z "${COSIGN_PRIVATE_KEY:-}" ] || signing=key
+case $signing in
+  key)
+    need "a variable of the environment signing, see ci/signing/cosign.pub" COSIGN_PRIVATE_KEY
+    grep -q '^-----BEGIN PUBLIC KEY-----' "$signing_keys" 2>/dev/null ||
+      fail "$signing_keys has no public key: commit the one that belongs to COSIGN_PRIVATE_KEY"
+    case $COSIGN_PRIVATE_KEY in
+      -----BEGIN*) signs_with=env://COSIGN_PRIVATE_KEY ;;
+      *://*) signs_with=$COSIGN_PRIVATE_KEY ;;
+      *)
+        [ -f "$COSIGN_PRIVATE_KEY" ] ||
+          fail "COSIGN_PRIVATE_KEY is neither a file, a key nor a KMS URI: want what cosign generate-key-pair writes to cosign.key, as a variable of type file"
+        signs_with=$COSIGN_PRIVATE_KEY
+        ;;
+    esac
+    # An empty password would make cosign ask for one.
+    export COSIGN_PASSWORD="${COSIGN_PASSWORD:-}"
+    ;;
+  keyless) signer=$builder@$ref ;;
+  '')
+    if [ "$KIND" = branch ]; then
+      echo "unsigned: nothing says how to sign (SIGNING, COSIGN_PRIVATE_KEY); a branch's image may do without"
+    elif [ -f "$signing_keys" ]; then
+      fail "$SERVICE_VERSION is not signed: set COSIGN_PRIVATE_KEY and COSIGN_PASSWORD for the environment signing, or SIGNING=keyless; $signing_keys says how"
+    elif [ "$(printf '%.10s' "$SERVICE_CREATED" | tr -d -)" -ge "$unsigned_until" ]; then
+      fail "$SERVICE_VERSION is not signed, which a service of before 0.3.0 could do until $unsigned_until: docs/upgrading-to-0.3.md of the template says what to do"
+    else
+      echo "WARNING: $SERVICE_VERSION is not signed. From $unsigned_until on this stops a release: docs/upgrading-to-0.3.md of the template says what to do"
+    fi
+    let_through
+    exit
+    ;;
+  *) fail "SIGNING is \"$signing\": want key or keyless" ;;
+esac
+
+# ── what is attested ──
+
+login
+take_cosign
+case $trigger in
+  schedule)
+    noted release-source RELEASE_TAG
+    source_ref=refs/tags/$RELEASE_TAG
+    ;;
+  *) source_ref=$ref ;;
+esac
+noted sbom RELEASE_SBOM_SHA256
+noted sbom-debug DEBUG_SBOM_SHA256
+same_bytes "$work/release.spdx.json" "$RELEASE_SBOM_SHA256"
+same_bytes "$work/debug.spdx.json" "$DEBUG_SBOM_SHA256"
+for target in release debug; do
+  provenance "$target" >"$cosign_dir/$target.provenance.json"
+done
+
+# ── signing ──
+
+# Runs cosign $1 with the flags of form $2: what cosign 3 writes, a bundle as a referrer,
+# and the older .sig and .att, since admission controllers in use read only one of them. A
+# key needs no service, so nothing is written to a public log.
+write() {
+  verb=$1 form=$2
+  shift 2
+  case $signing.$form in
+    key.referrer) set -- --key "$signs_with" --signing-config "$cosign_dir/no-services.json" "$@" ;;
+    key.tags) set -- --key "$signs_with" --new-bundle-format=false --use-signing-config=false --tlog-upload=false "$@" ;;
+    keyless.referrer) ;;
+    keyless.tags) set -- --new-bundle-format=false --use-signing-config=false "$@" ;;
+  esac
+  cosign "$verb" --yes "$@" >"$cosign_dir/log" 2>&1 ||
+    fail "cannot $verb ${subject#*/}: $(reason "$(cat "$cosign_dir/log")")"
+}
+
+for target in release debug; do
+  case $target in release) digest=$RELEASE_DIGEST ;; debug) digest=$DEBUG_DIGEST ;; esac
+  subject=$IMAGE_REPOSITORY@$digest
+  for form in referrer tags; do
+    write sign "$form" "$subject"
+    write attest "$form" --type spdxjson --predicate "$work/$target.spdx.json" "$subject"
+    write attest "$form" --type slsaprovenance1 --predicate "$cosign_dir/$target.provenance.json" "$subject"
+  done
+  prove "$subject" "$work/$target.spdx.json" "$run_url"
+  echo "signed $target $subject"
+done
+let_through

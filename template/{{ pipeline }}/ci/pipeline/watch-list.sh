@@ -1,0 +1,65 @@
+#!/bin/sh
+# Takes what is in the newest release, and in each tag of DEPLOYED, from the attestations of its
+# digest. Leaves in .pipeline/watch a list TAG.spdx.json, its bases as lines "IMAGE DIGEST
+# TODAYS" in TAG.bases, and the tags in `tags`.
+. ci/pipeline/common.sh
+. ci/pipeline/cosign.sh
+
+need "it is in $settings" IMAGE_REPOSITORY
+login
+tags=$(crane ls "$IMAGE_REPOSITORY") || fail "cannot list the tags of $IMAGE_REPOSITORY: see the lines above"
+newest=$(printf '%s\n' "$tags" | grep -Ex '[0-9]+\.[0-9]+\.[0-9]+' | sort -t . -k 1,1n -k 2,2n -k 3,3n | tail -n 1)
+[ -n "$newest" ] ||
+  fail "nothing to watch: $IMAGE_REPOSITORY has no tag such as 1.4.2; release first, or stop the schedule"
+take_cosign
+if grep -q '^-----BEGIN PUBLIC KEY-----' "$signing_keys" 2>/dev/null; then
+  signing=key
+  split_keys
+else
+  signing=keyless
+  identity_is=--certificate-identity-regexp
+  # A release is signed for its tag, and its rebuild for the branch that this runs on.
+  signer="^$(printf '%s' "$builder" | sed 's/[.+]/\\&/g')@refs/(tags/v?[0-9][0-9A-Za-z.-]*|${ref#refs/})\$"
+fi
+
+# Leaves the newest statement of type $2 on image $1 in $statement.
+attested() {
+  statement=''
+  for form in bundle tags; do
+    if verified verify-attestation "$1" "$form" --type "$2"; then
+      statement=$(statements | tail -n 1)
+      return
+    fi
+  done
+}
+
+rm -rf "$work/watch"
+mkdir "$work/watch"
+for tag in $(printf '%s %s\n' "$newest" "${DEPLOYED:-}" | tr ', ' '\n' | sort -u); do
+  check SERVICE_VERSION "$tag" "DEPLOYED wants tags, such as 1.4.2-b318"
+  digest=$(published "$IMAGE_REPOSITORY:$tag") || exit 1
+  [ -n "$digest" ] || fail "$IMAGE_REPOSITORY:$tag is not there: DEPLOYED names it"
+  list=$work/watch/$tag
+  echo "$tag" >>"$work/watch/tags"
+  : >"$list.bases"
+  attested "$IMAGE_REPOSITORY@$digest" spdxjson
+  if [ -z "$statement" ]; then
+    echo "$tag has no list of what is in it, by $(signers): $(reason "$(cat "$cosign_dir/log")")"
+    continue
+  fi
+  printf '%s\n' "$statement" | awk '{ sub(/.*"predicate": *\{/, "{"); sub(/\}[ \n]*$/, ""); print }' >"$list.spdx.json"
+  attested "$IMAGE_REPOSITORY@$digest" slsaprovenance1
+  # What the image has from others: its base, and what the CI image was made of.
+  printf '%s\n' "$statement" |
+    grep -o -e '{"name":"[^"]*","uri":"docker://[^"]*","digest":{"sha256":"[0-9a-f]*"}}' \
+      -e '{"digest":{"sha256":"[0-9a-f]*"},"name":"[^"]*","uri":"docker://[^"]*"}' |
+    sed 's|.*"name":"\([^"]*\)".*|\1 &|; s|^\([^ ]*\) .*"uri":"docker://\([^"]*\)".*|\1 \2 &|; s|\([^ ]*\) \([^ ]*\) .*"sha256":"\([0-9a-f]*\)".*|\1,\2,\3|' |
+    sort -u >"$cosign_dir/bases"
+  while IFS=, read -r argument image old; do
+    case $argument in '' | RELEASE_IMAGE) ;; *) continue ;; esac
+    today=$(digest_of "$image" 2>"$cosign_dir/log" </dev/null) ||
+      fail "cannot resolve the image $image: $(tail -n 1 "$cosign_dir/log")"
+    echo "$image sha256:$old $today" >>"$list.bases"
+  done <"$cosign_dir/bases"
+  echo "$tag is $digest"
+done
