@@ -13,10 +13,10 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from services import IMAGES
 
 from lab import install
 from rendering import COMBINATIONS, Render
-from services import IMAGES
 
 KUBERNETES = "1.36"
 SERVICES = {name: COMBINATIONS[name] for name in IMAGES} | {

@@ -20,6 +20,7 @@ from .secrets_in_files import secret_setting
 FOLDER = ".github/workflows"
 SCRIPTS = "ci/github"
 BUILDS, PROMOTES = f"{FOLDER}/pipeline.yml", f"{FOLDER}/promote.yml"
+HANDS_OFF = f"{FOLDER}/hand-off.yml"
 # The one script that starts containers, and what it may give them.
 RUNNER = f"{SCRIPTS}/run.sh"
 _CAPABILITIES = frozenset({"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"})
@@ -303,7 +304,7 @@ class Workflows:
                 message = "the workflow's own permissions are not {}, so that a job has more than it asks for"
                 yield _finding("PIP-012", path, where, message)
         for job in self.jobs:
-            if job.uses in (BUILDS, PROMOTES):
+            if job.uses in (BUILDS, PROMOTES, HANDS_OFF):
                 yield from self._grants(job)
 
     def _grants(self, job: Job) -> Iterator[Finding]:
@@ -320,7 +321,7 @@ class Workflows:
             yield _finding("PIP-012", job.path, job.line, message, f"write permissions: {{{wanted}}}")
         if job.keys.get("secrets") == "inherit":
             message = f"{job.name} hands on every secret of the repository"
-            fix = "name those that the workflow lists: REGISTRY_USER, REGISTRY_PASSWORD, DOCKER_AUTH_CONFIG"
+            fix = f"name those that {job.uses} lists below secrets:"
             yield _finding("PIP-012", job.path, job.keys.lines["secrets"], message, fix)
 
     # PIP-013

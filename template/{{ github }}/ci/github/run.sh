@@ -3,6 +3,7 @@
 #
 #   run.sh crane SCRIPT...     a script of ci/pipeline in crane's image
 #   run.sh kaniko SCRIPT...    a script of ci/pipeline in Kaniko's image
+#   run.sh update SCRIPT...    a script of ci/pipeline in the image TEMPLATE_UPDATE_IMAGE
 #   run.sh ci COMMAND...       in the CI image, in the checkout
 #   run.sh source COMMAND...   in the CI image, where the files are that the run is about: the
 #                              checkout, or in a scheduled run those of the newest release
@@ -19,8 +20,10 @@ crane=gcr.io/go-containerregistry/crane/debug:v0.22.1@sha256:e78770b31258a3846f8
 kaniko=ghcr.io/osscontainertools/kaniko:v1.28.2-alpine@sha256:44f90ae1ba366aeedbd0f2d56dbe246354553e47904338dd9321a41a44bea9ff
 
 where=${1:-}
-[ $# -ge 2 ] || fail "usage: run.sh crane|kaniko|ci|source COMMAND..."
+[ $# -ge 2 ] || fail "usage: run.sh crane|kaniko|update|ci|source COMMAND..."
 shift
+# No service's image takes part: the credentials are those for this one.
+[ "$where" != update ] || export IMAGE_REPOSITORY=${TEMPLATE_UPDATE_IMAGE%%@*}
 need "it is in $settings" IMAGE_REPOSITORY
 docker --version >/dev/null 2>&1 ||
   fail "this runner has no docker: the platform's jobs want a Linux runner with docker, such as ubuntu-latest"
@@ -58,6 +61,11 @@ case $where in
     # The container ends with the build: nothing has to be put back.
     export KANIKO_PRESERVE_CONTEXT=0 KANIKO_CLEANUP=0
     ;;
+  update)
+    image=$TEMPLATE_UPDATE_IMAGE
+    pinned "$image"
+    variables="$variables GITHUB_API_URL TEMPLATE_UPDATE_TOKEN"
+    ;;
   ci | source)
     find_version
     noted ci-image BUILDER_IMAGE
@@ -70,7 +78,7 @@ case $where in
       directory=/workspace/$source_dir
     fi
     ;;
-  *) fail "usage: run.sh crane|kaniko|ci|source COMMAND..." ;;
+  *) fail "usage: run.sh crane|kaniko|update|ci|source COMMAND..." ;;
 esac
 
 # For what docker pulls itself: outside the workspace, gone with this script.

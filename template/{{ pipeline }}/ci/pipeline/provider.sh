@@ -1,6 +1,5 @@
 # What the provider says of a pipeline, under names that the scripts use whatever the
-# provider is. This file knows the variables of GitLab and of GitHub; so does
-# template-update.sh, which asks the provider for a merge request.
+# provider is. No other script knows the variables of GitLab and of GitHub.
 # shellcheck shell=sh
 # shellcheck disable=SC2034 # the scripts that read this use them
 
@@ -32,7 +31,7 @@ if [ "$provider" = github ]; then
   git_tag='' git_branch=''
   case $trigger in
     tag) git_tag=${GITHUB_REF_NAME:-} ;;
-    branch) git_branch=${GITHUB_REF_NAME:-} ;;
+    branch | schedule) git_branch=${GITHUB_REF_NAME:-} ;;
   esac
   branch_name=$(printf '%s' "${GITHUB_HEAD_REF:-${GITHUB_REF_NAME:-}}" |
     tr '[:upper:]' '[:lower:]' | tr -c 'a-z0-9' - | cut -c 1-63 | sed 's/^-*//; s/-*$//')
@@ -50,6 +49,12 @@ if [ "$provider" = github ]; then
   pipeline_time=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 
   project_url=${GITHUB_SERVER_URL:-}/${GITHUB_REPOSITORY:-}
+  server_url=${GITHUB_SERVER_URL:-} server_ca=''
+  # What a job wants that pushes a branch and opens a request for it: variables, the user that
+  # goes with a token, and what the token may do.
+  of_branches='GITHUB_API_URL GITHUB_REF_NAME GITHUB_REPOSITORY GITHUB_SERVER_URL'
+  token_user=x-access-token
+  token_wants='the permissions Contents and Pull requests: read and write, Workflows too for an update of the template'
   # The job's token is for GHCR, and reaches the jobs of a service that is kept there.
   project_registry=ghcr.io
   project_image=ghcr.io/$(printf '%s' "${GITHUB_REPOSITORY:-}" | tr '[:upper:]' '[:lower:]')
@@ -88,6 +93,10 @@ else
   pipeline_time=${CI_PIPELINE_CREATED_AT:-}
 
   project_url=${CI_PROJECT_URL:-}
+  server_url=${CI_SERVER_URL:-} server_ca=${CI_SERVER_TLS_CA_FILE:-}
+  of_branches='CI_COMMIT_BRANCH CI_PROJECT_URL CI_SERVER_URL'
+  token_user=''
+  token_wants='the scope write_repository and the role Developer'
   # The registry that comes with the project, and the job's own credentials for it.
   project_registry=${CI_REGISTRY:-}
   project_image=${CI_REGISTRY_IMAGE:-}
