@@ -16,6 +16,8 @@ IMAGE = "registry.example.com/platform/payments"
 OVERLAY = TEMPLATE / "{{ github }}"
 TEAM = ".github/workflows/ci.yml"
 BUILDS = ".github/workflows/pipeline.yml"
+HANDS_OFF = ".github/workflows/hand-off.yml"
+UPDATES = ".github/workflows/template-update.yml"
 RUNNER = "ci/github/run.sh"
 
 Plant = Callable[[Path], object]
@@ -169,6 +171,9 @@ PLANTS: dict[str, list[Plant]] = {
         team("      packages: write\n", "      packages: read\n"),
         team("      packages: write\n", "      packages: write\n      id-token: write\n"),
         platform(BUILDS, "      packages: read\n", "      packages: read\n      actions: read\n"),
+        platform(HANDS_OFF, "      contents: read\n", "      contents: write\n"),
+        platform(UPDATES, "permissions: {}\n", ""),
+        platform(UPDATES, "  workflow_dispatch:\n", "  pull_request_target:\n"),
         lambda root: write(
             root, TEAM, re.sub(r"    secrets:\n(      .*\n)+", "    secrets: inherit\n", workflow())
         ),
@@ -176,6 +181,12 @@ PLANTS: dict[str, list[Plant]] = {
     "PIP-013": [
         another("other.yml", SECOND),
         team(f'repository: "{IMAGE}"\n', f'repository: "{IMAGE}-x"\n'),
+        team(
+            f'hand-off.yml\n    permissions:\n      contents: read\n    with:\n'
+            f'      image-repository: "{IMAGE}"\n',
+            f'hand-off.yml\n    permissions:\n      contents: read\n    with:\n'
+            f'      image-repository: "{IMAGE}-x"\n',
+        ),
     ],
 }  # fmt: skip
 CASES = [

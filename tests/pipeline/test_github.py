@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import base64
 import gzip
+import re
+import shutil
+from pathlib import Path
 
 import pytest
 from hub import REPOSITORY, Hub
@@ -76,6 +79,46 @@ def test_labels_tell_where_the_image_is_from(
     assert labels["source"] == f"https://github.com/{REPOSITORY}"
     assert labels["base.name"] == RELEASE_BASE
     assert labels["base.digest"] == place.crane("digest", f"{place.address}/mirror/{BASE}")
+
+
+def test_gitlab_builds_the_same_digest(
+    place: World, hub: Hub, released: dict[str, str], tmp_path: Path
+) -> None:
+    """From the same version, source and time, as a job of GitLab's runs the same script."""
+
+    def built(**changed: str) -> str:
+        workspace = tmp_path / "-".join(["payments", *changed])
+        hub.git("clone", "--quiet", "--branch=v1.2.0", str(hub.directory), str(workspace))
+        for job in ("resolve", "ci-image"):
+            notes = hub.scratch / "artifacts" / number / job
+            shutil.copytree(notes, workspace / ".pipeline", dirs_exist_ok=True)
+        note = workspace / ".pipeline/resolve.env"
+        text = note.read_text()
+        for name, value in changed.items():
+            text = re.sub(f"(?m)^{name}=.*", f"{name}={value}", text)
+        note.write_text(text)
+        given = {
+            "CI_PIPELINE_SOURCE": "push", "CI_COMMIT_TAG": "v1.2.0",
+            "CI_COMMIT_SHA": hub.git("rev-parse", "v1.2.0^{commit}"),
+            "CI_PROJECT_URL": f"https://github.com/{REPOSITORY}",
+            "IMAGE_REPOSITORY": f"{place.address}/{hub.repository}",
+            "REGISTRY_MAP": f"docker.io={place.address}/mirror;gcr.io={place.address}/mirror",
+            "REGISTRY_USER": USER, "REGISTRY_PASSWORD": PASSWORD,
+        }  # fmt: skip
+        place.podman(
+            "run", "--rm", *(f"--env={name}={value}" for name, value in given.items()),
+            *(f"--volume={volume}" for volume in place.volumes),
+            f"--volume={workspace}:/builds/acme/payments", "--workdir=/builds/acme/payments",
+            place.tools[".in-kaniko"], "sh", "ci/pipeline/build.sh", "release",
+        )  # fmt: skip
+        return place.crane("digest", "--tarball", str(workspace / ".pipeline/release.tar"))
+
+    (build,) = (
+        tag.removeprefix("1.2.0-b") for tag in released if tag[-1:].isdigit() and "-b" in tag
+    )
+    number = str(int(build) - 1000)
+    assert built() == released["1.2.0"]
+    assert built(SERVICE_CREATED="2026-03-20T09:30:00Z") != released["1.2.0"]
 
 
 def test_a_schedule_rebuilds_the_newest_release_on_a_patched_base(

@@ -21,6 +21,7 @@ FOLDER = ".github/workflows"
 SCRIPTS = "ci/github"
 BUILDS, PROMOTES = f"{FOLDER}/pipeline.yml", f"{FOLDER}/promote.yml"
 HANDS_OFF = f"{FOLDER}/hand-off.yml"
+_CALLED = (BUILDS, PROMOTES, HANDS_OFF)
 # The one script that starts containers, and what it may give them.
 RUNNER = f"{SCRIPTS}/run.sh"
 _CAPABILITIES = frozenset({"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"})
@@ -304,7 +305,7 @@ class Workflows:
                 message = "the workflow's own permissions are not {}, so that a job has more than it asks for"
                 yield _finding("PIP-012", path, where, message)
         for job in self.jobs:
-            if job.uses in (BUILDS, PROMOTES, HANDS_OFF):
+            if job.uses in _CALLED:
                 yield from self._grants(job)
 
     def _grants(self, job: Job) -> Iterator[Finding]:
@@ -345,10 +346,11 @@ class Workflows:
         if "if" in job.keys:
             message = f"{job.name} calls {PROMOTES} with if, so that tags may move after a job that failed"
             yield _finding("PIP-009", job.path, job.keys.lines["if"], message, "take if away: the workflow has its own")
-        images = {str((each.keys.get("with") or {}).get("image-repository")) for each in (*builds.values(), job)}
+        platforms = [other for other in self.jobs if other.path == job.path and other.uses in _CALLED]
+        images = {str((each.keys.get("with") or {}).get("image-repository")) for each in platforms}
         if len(images) > 1:
-            message = f"image-repository is not the same in the two calls: {' and '.join(sorted(images))}"
-            yield _finding("PIP-013", job.path, job.line, message, "write the same in both")
+            message = f"image-repository is not the same in the calls: {' and '.join(sorted(images))}"
+            yield _finding("PIP-013", job.path, job.line, message, "write the same in each")
 
     def _before(self, job: Job) -> set[str]:
         """Name the jobs that a job waits for."""

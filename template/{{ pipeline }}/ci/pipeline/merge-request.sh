@@ -19,7 +19,7 @@ use_token() {
   eval "value=\$$token"
   export GIT_TOKEN="$value" GIT_TERMINAL_PROMPT=0 GIT_CONFIG_GLOBAL="$scratch/gitconfig"
   git config --global credential.helper ''
-  git config --global "credential.$host.username" "${token_user:-$user}"
+  git config --global "credential.$host.username" "${push_user:-$user}"
   # shellcheck disable=SC2016 # the shell that git starts expands it
   git config --global "credential.$host.helper" '!f() { echo "password=$GIT_TOKEN"; }; f'
   [ -z "$server_ca" ] || git config --global "http.$host.sslCAInfo" "$server_ca"
@@ -39,7 +39,7 @@ ask() {
   shift
   git "$@" >"$scratch/answer" 2>&1 || {
     cat "$scratch/answer" >&2
-    fail "$what; $token wants $token_wants"
+    fail "$what; $token wants $push_rights"
   }
 }
 
@@ -79,7 +79,7 @@ open_request() {
       # As it was, so that the next run begins anew.
       git push --quiet --force-with-lease="refs/heads/$branch:$(git rev-parse HEAD)" \
         "$remote" "$seen:refs/heads/$branch"
-      fail "there is no pull request for $branch; $token wants $token_wants"
+      fail "there is no pull request for $branch; $token wants $push_rights"
     }
   fi
   echo "$branch: $title"

@@ -53,8 +53,8 @@ if [ "$provider" = github ]; then
   # What a job wants that pushes a branch and opens a request for it: variables, the user that
   # goes with a token, and what the token may do.
   of_branches='GITHUB_API_URL GITHUB_REF_NAME GITHUB_REPOSITORY GITHUB_SERVER_URL'
-  token_user=x-access-token
-  token_wants='the permissions Contents and Pull requests: read and write, Workflows too for an update of the template'
+  push_user=x-access-token
+  push_rights='the permissions Contents and Pull requests: read and write, Workflows too for an update of the template'
   # The job's token is for GHCR, and reaches the jobs of a service that is kept there.
   project_registry=ghcr.io
   project_image=ghcr.io/$(printf '%s' "${GITHUB_REPOSITORY:-}" | tr '[:upper:]' '[:lower:]')
@@ -95,8 +95,8 @@ else
   project_url=${CI_PROJECT_URL:-}
   server_url=${CI_SERVER_URL:-} server_ca=${CI_SERVER_TLS_CA_FILE:-}
   of_branches='CI_COMMIT_BRANCH CI_PROJECT_URL CI_SERVER_URL'
-  token_user=''
-  token_wants='the scope write_repository and the role Developer'
+  push_user=''
+  push_rights='the scope write_repository and the role Developer'
   # The registry that comes with the project, and the job's own credentials for it.
   project_registry=${CI_REGISTRY:-}
   project_image=${CI_REGISTRY_IMAGE:-}
