@@ -81,13 +81,25 @@ def test_labels_tell_where_the_image_is_from(
     assert labels["base.digest"] == place.crane("digest", f"{place.address}/mirror/{BASE}")
 
 
-def test_gitlab_builds_the_same_digest(
+def test_the_other_forms_build_the_same_digest(
     place: World, hub: Hub, released: dict[str, str], tmp_path: Path
 ) -> None:
-    """From the same version, source and time, as a job of GitLab's runs the same script."""
+    """From the same version, source and time: as a job of GitLab's, and as one on GitHub that
+    its runner has started in the image."""
+    head = hub.git("rev-parse", "v1.2.0^{commit}")
+    build = ["sh", "ci/pipeline/build.sh", "release"]
+    gitlab = {
+        "CI_PIPELINE_SOURCE": "push", "CI_COMMIT_TAG": "v1.2.0", "CI_COMMIT_SHA": head,
+        "CI_PROJECT_URL": f"https://github.com/{REPOSITORY}",
+    }  # fmt: skip
+    container = {
+        "GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": "push", "GITHUB_REF_TYPE": "tag",
+        "GITHUB_REF_NAME": "v1.2.0", "GITHUB_SHA": head, "GITHUB_REPOSITORY": REPOSITORY,
+        "GITHUB_SERVER_URL": "https://github.com", "IN_CONTAINER": "true",
+    }  # fmt: skip
 
-    def built(**changed: str) -> str:
-        workspace = tmp_path / "-".join(["payments", *changed])
+    def built(command: list[str], variables: dict[str, str], **changed: str) -> str:
+        workspace = tmp_path / f"payments-{len(list(tmp_path.iterdir()))}"
         hub.git("clone", "--quiet", "--branch=v1.2.0", str(hub.directory), str(workspace))
         for job in ("resolve", "ci-image"):
             notes = hub.scratch / "artifacts" / number / job
@@ -98,9 +110,7 @@ def test_gitlab_builds_the_same_digest(
             text = re.sub(f"(?m)^{name}=.*", f"{name}={value}", text)
         note.write_text(text)
         given = {
-            "CI_PIPELINE_SOURCE": "push", "CI_COMMIT_TAG": "v1.2.0",
-            "CI_COMMIT_SHA": hub.git("rev-parse", "v1.2.0^{commit}"),
-            "CI_PROJECT_URL": f"https://github.com/{REPOSITORY}",
+            **variables,
             "IMAGE_REPOSITORY": f"{place.address}/{hub.repository}",
             "REGISTRY_MAP": f"docker.io={place.address}/mirror;gcr.io={place.address}/mirror",
             "REGISTRY_USER": USER, "REGISTRY_PASSWORD": PASSWORD,
@@ -109,16 +119,16 @@ def test_gitlab_builds_the_same_digest(
             "run", "--rm", *(f"--env={name}={value}" for name, value in given.items()),
             *(f"--volume={volume}" for volume in place.volumes),
             f"--volume={workspace}:/builds/acme/payments", "--workdir=/builds/acme/payments",
-            place.tools[".in-kaniko"], "sh", "ci/pipeline/build.sh", "release",
+            place.tools[".in-kaniko"], *command,
         )  # fmt: skip
         return place.crane("digest", "--tarball", str(workspace / ".pipeline/release.tar"))
 
-    (build,) = (
-        tag.removeprefix("1.2.0-b") for tag in released if tag[-1:].isdigit() and "-b" in tag
-    )
-    number = str(int(build) - 1000)
-    assert built() == released["1.2.0"]
-    assert built(SERVICE_CREATED="2026-03-20T09:30:00Z") != released["1.2.0"]
+    (name,) = (tag for tag in released if re.fullmatch(r"1\.2\.0-b\d+", tag))
+    number = str(int(name.removeprefix("1.2.0-b")) - 1000)
+    assert built(build, gitlab) == released["1.2.0"]
+    form = ["sh", "ci/github/run.sh", "kaniko", *build[1:]]
+    assert built(form, container) == released["1.2.0"]
+    assert built(build, gitlab, SERVICE_CREATED="2026-03-20T09:30:00Z") != released["1.2.0"]
 
 
 def test_a_schedule_rebuilds_the_newest_release_on_a_patched_base(

@@ -118,6 +118,23 @@ def test_the_jobs_are_those_of_gitlab_and_wait_for_the_same() -> None:
     }
 
 
+# What a job runs in, where its runner starts it in a container.
+CONTAINERS = {
+    "crane": "inputs.crane-image",
+    "kaniko": "inputs.kaniko-image",
+    "ci": "needs.ci-image.outputs.ci-image",
+    "source": "needs.ci-image.outputs.ci-image",
+}
+
+
+def test_without_docker_a_job_is_in_the_container_that_its_steps_would_start() -> None:
+    for name, job in {**JOBS, **PROMOTE["jobs"]}.items():
+        runs = re.findall(r"ci/github/run\.sh ([\w-]+)", json.dumps(job["steps"]))
+        (image,) = {CONTAINERS[where] for where in runs}
+        assert job["container"] == f"${{{{ inputs.containers && {image} || '' }}}}", name
+        assert not image.startswith("needs.") or "ci-image" in job["needs"], name
+
+
 def test_each_tool_is_pinned_once_and_as_on_gitlab() -> None:
     script = ROOT / "template" / "{{ github }}" / "ci" / "github" / "run.sh"
     named = re.findall(r"^(?:crane|kaniko)=(\S+)$", script.read_text("utf-8"), re.MULTILINE)

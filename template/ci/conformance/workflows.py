@@ -143,6 +143,16 @@ class Workflows:
                 yield _finding("PIP-002", text.path, text.line, f"a Docker daemon ({value.partition('@')[0]})")
             elif "env" in text.keys and key in ("DOCKER_HOST", "DOCKER_TLS_CERTDIR"):
                 yield _finding("PIP-002", text.path, text.line, f"a Docker daemon ({key})")
+            elif _is_image(text.keys) and "kaniko" in value and not value.startswith("${{ inputs.containers &&"):
+                yield _finding("PIP-002", text.path, text.line, f"Kaniko beside the runner's docker ({value})", _STEP)
+        for job in self.jobs:
+            given = job.keys.get("with")
+            if job.uses not in (BUILDS, PROMOTES) or not isinstance(given, dict) or not given.get("containers"):
+                continue
+            if _HOSTED.match(str(given.get("runner", "ubuntu-latest"))):
+                message = f"{job.name} asks for containers where the runner has docker, whose socket is in each"
+                fix = "take containers away, or name runners without docker: runner: <label>"
+                yield _finding("PIP-002", job.path, given.lines["containers"], message, fix)  # type: ignore[attr-defined]
         for text in self._script_texts():
             for command in shell.commands(text.value):
                 if "--privileged" in command.words:
@@ -156,8 +166,7 @@ class Workflows:
                             yield _finding("PIP-002", text.path, text.line, f"the platform's docker run has {wrong}")
                         continue
                     what = " ".join(word for word in command.words[:4] if "=" not in word)[:60]
-                    fix = f"call sh {RUNNER}, the one script that starts containers"
-                    yield _finding("PIP-002", text.path, text.line, f"a Docker daemon ({what})", fix)
+                    yield _finding("PIP-002", text.path, text.line, f"a Docker daemon ({what})", _STEP)
 
     # PIP-003
 
@@ -365,6 +374,8 @@ class Workflows:
         return found
 
 
+_HOSTED = re.compile(r"ubuntu-|windows-|macos-")
+_STEP = f"call sh {RUNNER}, the one script that starts containers"
 _CALL = f"call ./{BUILDS}, and ./{PROMOTES} after it, as the template's ci.yml does"
 _PIN = "name its commit, and its version in a comment: uses: owner/action@<40 digits> # v1.2.3"
 _SECRET = "make it a secret of the repository, and replace it"

@@ -11,7 +11,8 @@
 # This is the one place that talks to docker (ADR-009). A container has the workspace and
 # neither docker's socket nor a privilege. A variable gets in by its name, so that no value
 # is on a command line; the CI image gets no credentials. PASS="NAME NAME" names variables
-# of the team's that it gets.
+# of the team's that it gets. With `containers: true` the runner has started the job in that
+# image already, and the command runs as it is.
 . ci/pipeline/common.sh
 
 # The tools, each pinned here and nowhere else. A team that has them on a mirror sets
@@ -25,8 +26,8 @@ shift
 # No service's image takes part: the credentials are those for this one.
 [ "$where" != update ] || export IMAGE_REPOSITORY=${TEMPLATE_UPDATE_IMAGE%%@*}
 need "it is in $settings" IMAGE_REPOSITORY
-docker --version >/dev/null 2>&1 ||
-  fail "this runner has no docker: the platform's jobs want a Linux runner with docker, such as ubuntu-latest"
+[ "${IN_CONTAINER:-}" = true ] || docker --version >/dev/null 2>&1 ||
+  fail "this runner has no docker: want a Linux runner with docker, such as ubuntu-latest, or containers: true in $settings"
 
 # Stops unless image $1 names a digest.
 pinned() {
@@ -38,6 +39,26 @@ pinned() {
 
 # The files of the newest release come packed: what a job leaves for others has no modes.
 [ ! -f "$work/source.tar" ] || [ -d "$work/source" ] || tar -x -f "$work/source.tar" -C "$work"
+
+# The workspace belongs to the user that the runner has.
+export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
+
+if [ "${IN_CONTAINER:-}" = true ]; then
+  program=''
+  case $where in
+    crane) program=crane ;;
+    kaniko) program=/kaniko/executor ;;
+    ci | source) unset REGISTRY_USER REGISTRY_PASSWORD DOCKER_AUTH_CONFIG GITHUB_TOKEN ;;
+  esac
+  [ -z "$program" ] || command -v "$program" >/dev/null 2>&1 ||
+    fail "this container has no $program: containers: true wants $where-image in $settings"
+  if [ "$where" = source ]; then
+    find_source
+    cd "$source_dir" || exit
+  fi
+  case $where in ci | source) ;; *) set -- sh "$@" ;; esac
+  exec "$@"
+fi
 
 variables="CI GITHUB_ACTIONS GITHUB_ACTOR GITHUB_EVENT_NAME GITHUB_HEAD_REF GITHUB_REF_NAME
   GITHUB_REF_TYPE GITHUB_REPOSITORY GITHUB_RUN_NUMBER GITHUB_SERVER_URL GITHUB_SHA
@@ -71,8 +92,6 @@ case $where in
     noted ci-image BUILDER_IMAGE
     image=$BUILDER_IMAGE
     variables="$variables ${PASS:-} GIT_CONFIG_COUNT GIT_CONFIG_KEY_0 GIT_CONFIG_VALUE_0"
-    # The workspace belongs to the user that the runner has.
-    export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
     if [ "$where" = source ]; then
       find_source
       directory=/workspace/$source_dir

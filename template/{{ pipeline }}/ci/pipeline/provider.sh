@@ -24,8 +24,9 @@ if [ "$provider" = github ]; then
     [ "${PULL_REQUEST_REPOSITORY:-${GITHUB_REPOSITORY:-}}" = "${GITHUB_REPOSITORY:-}" ] &&
       [ "${GITHUB_ACTOR:-}" != 'dependabot[bot]' ] || fork=true
   fi
-  # Later jobs load a CI image that could not be pushed from a file.
+  # Later jobs load a CI image that could not be pushed from a file, where they have docker.
   loads_files=true
+  [ "${IN_CONTAINER:-}" != true ] || loads_files=''
 
   git_revision=${GITHUB_SHA:-}
   git_tag='' git_branch=''
