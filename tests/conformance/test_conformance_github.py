@@ -239,7 +239,7 @@ def test_runners_in_kubernetes_without_docker(tmp_path: Path) -> None:
     write(root, TEAM, before + calls + rest.replace(given, runners, 1))
     assert run("repo", root, "--strict").found == []
     edit(root, TEAM, KANIKO, KANIKO.replace("-alpine", "-debug"))
-    assert run("repo", root).ids == {"PIP-004"}
+    assert run("repo", root, "--format", "json").ids == {"PIP-004"}
 
 
 def test_an_edit_of_a_platform_workflow_is_found(tmp_path: Path) -> None:
