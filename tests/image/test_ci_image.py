@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from services import IMAGES, Service
 
-from lab import Image, Lab, LabError, bases
+from lab import Image, Lab, LabError, bases, install
 from lab.system import run
 from rendering import COMBINATIONS, Render, commit_all, git
 
@@ -146,6 +146,33 @@ def test_the_devcontainer_has_a_network(built: Built, lab: Lab, service: Path) -
         in_editor(built, lab, service, script, {})
 
 
+def by_its_own_tool(built: Built, lab: Lab, service: Path) -> None:
+    """`devcontainer up`, as an editor calls it, with the image that was built for the jobs."""
+    place = service / ".devcontainer/devcontainer.json"
+    text = place.read_text()
+    container = json.loads(text)
+    del container["build"]
+    place.write_text(json.dumps(container | {"image": built.image.ref}))
+    modules = install.npm_packages("devcontainer", Path(__file__).parent / "devcontainer")
+    path = f"{install.node_bin()}:{os.environ['PATH']}"
+
+    def devcontainer(verb: str, *words: str) -> str:
+        command = [
+            "node", modules / "@devcontainers/cli/devcontainer.js", verb,
+            "--docker-path=podman", f"--workspace-folder={service}", *words,
+        ]  # fmt: skip
+        return run(command, what=f"devcontainer {verb}", env=dict(lab.env) | {"PATH": path})
+
+    started = json.loads(devcontainer("up").splitlines()[-1])
+    try:
+        devcontainer("exec", "make", "lint", "test", "build")
+    finally:
+        name = started["containerId"]
+        run(["podman", "rm", "--force", name], what="podman rm", env=lab.env)
+        place.write_text(text)
+    assert git(service, "status", "--porcelain") == ""
+
+
 # The jobs have shown above that the verbs work in this image, for each language.
 EDITED = LANGUAGES if os.environ.get("NIGHTLY") else ["go"]
 
@@ -154,6 +181,8 @@ EDITED = LANGUAGES if os.environ.get("NIGHTLY") else ["go"]
 def test_the_devcontainer_lints_tests_and_builds(built: Built, lab: Lab, service: Path) -> None:
     in_editor(built, lab, service, "make lint test build", online(service))
     assert git(service, "status", "--porcelain") == ""
+    if os.environ.get("NIGHTLY"):
+        by_its_own_tool(built, lab, service)
     # It can fail: what the editor has in front of it is what is looked at.
     (service / "Makefile").unlink()
     with pytest.raises(LabError, match="No rule to make target"):
