@@ -1,4 +1,4 @@
-# The image of the GitLab job template-update: git, and the Copier that this template
+# The image of the job template-update: git, and the Copier that this template
 # is tested with, as uv.lock has it.
 #
 #   docker build --file scripts/template-update.Dockerfile --tag <registry>/template-update:1 .

@@ -16,6 +16,8 @@ IMAGE = "registry.example.com/platform/payments"
 OVERLAY = TEMPLATE / "{{ github }}"
 TEAM = ".github/workflows/ci.yml"
 BUILDS = ".github/workflows/pipeline.yml"
+HANDS_OFF = ".github/workflows/hand-off.yml"
+UPDATES = ".github/workflows/template-update.yml"
 RUNNER = "ci/github/run.sh"
 
 Plant = Callable[[Path], object]
@@ -96,6 +98,8 @@ SECOND = (
 )
 CHECKOUT = "actions/checkout@de0fac2e4500dabe0009e67214ff5f5447ce83dd"
 
+KANIKO = re.findall(r"^kaniko=(\S+)$", (OVERLAY / RUNNER).read_text("utf-8"), re.MULTILINE)[0]
+
 PLANTS: dict[str, list[Plant]] = {
     "PIP-001": [
         team("jobs:\n", "jobs: [\n"),
@@ -110,6 +114,12 @@ PLANTS: dict[str, list[Plant]] = {
         step("run: curl --unix-socket /var/run/docker.sock http://x"),
         step("uses: docker/build-push-action@263435318d21b8e681c14492fe198d362a7d2c83"),
         keys("container: {image: debian:13, options: --privileged}"),
+        keys(f"container: {KANIKO}"),
+        team(f'repository: "{IMAGE}"\n', f'repository: "{IMAGE}"\n      containers: true\n'),
+        team(
+            f'repository: "{IMAGE}"\n',
+            f'repository: "{IMAGE}"\n      containers: true\n      runner: ubuntu-24.04\n',
+        ),
         keys("container: {image: debian:13, volumes: [/var/run/docker.sock:/docker.sock]}"),
         keys("services: {docker: {image: docker:28-dind}}"),
         keys("env: {DOCKER_HOST: tcp://docker:2375}"),
@@ -169,6 +179,9 @@ PLANTS: dict[str, list[Plant]] = {
         team("      packages: write\n", "      packages: read\n"),
         team("      packages: write\n", "      packages: write\n      actions: read\n"),
         platform(BUILDS, "      packages: read\n", "      packages: read\n      actions: read\n"),
+        platform(HANDS_OFF, "      contents: read\n", "      contents: write\n"),
+        platform(UPDATES, "permissions: {}\n", ""),
+        platform(UPDATES, "  workflow_dispatch:\n", "  pull_request_target:\n"),
         lambda root: write(
             root, TEAM, re.sub(r"    secrets:\n(      .*\n)+", "    secrets: inherit\n", workflow())
         ),
@@ -176,6 +189,12 @@ PLANTS: dict[str, list[Plant]] = {
     "PIP-013": [
         another("other.yml", SECOND),
         team(f'repository: "{IMAGE}"\n', f'repository: "{IMAGE}-x"\n'),
+        team(
+            f'hand-off.yml\n    permissions:\n      contents: read\n    with:\n'
+            f'      image-repository: "{IMAGE}"\n',
+            f'hand-off.yml\n    permissions:\n      contents: read\n    with:\n'
+            f'      image-repository: "{IMAGE}-x"\n',
+        ),
     ],
     "PIP-015": [
         keys("environment: signing"),
@@ -225,6 +244,20 @@ def test_what_a_team_may_do(tmp_path: Path) -> None:
     )
     write(root, TEAM, text)
     assert run("repo", root, "--strict").found == []
+
+
+def test_runners_in_kubernetes_without_docker(tmp_path: Path) -> None:
+    """Each job in a container of the pinned image, on runners of one's own."""
+    root = on_github(tmp_path / "payments")
+    given = f'repository: "{IMAGE}"\n'
+    images = f"      crane-image: registry.example.com/crane@sha256:{'a' * 64}\n"
+    runners = f"{given}      runner: kubernetes\n      containers: true\n{images}"
+    before, calls, rest = workflow().partition("\n  promote:\n")
+    before = before.replace(given, f"{runners}      kaniko-image: {KANIKO}\n", 1)
+    write(root, TEAM, before + calls + rest.replace(given, runners, 1))
+    assert run("repo", root, "--strict").found == []
+    edit(root, TEAM, KANIKO, KANIKO.replace("-alpine", "-debug"))
+    assert run("repo", root, "--format", "json").ids == {"PIP-004"}
 
 
 def test_an_edit_of_a_platform_workflow_is_found(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from services import IMAGES, Service
 
-from lab import Image, Lab, LabError, bases
+from lab import Image, Lab, LabError, bases, install
 from lab.system import run
 from rendering import COMBINATIONS, Render, commit_all, git
 
@@ -117,27 +118,75 @@ ASKS_THE_NETWORK = {
 }
 
 
-def test_the_devcontainer_has_a_network(built: Built, lab: Lab, service: Path) -> None:
-    """The same image as the jobs', but for the variables of devcontainer.json."""
+def online(service: Path) -> dict[str, str]:
+    """The variables of devcontainer.json, ${localEnv:NAME:default} as where NAME is not set."""
     container = json.loads((service / ".devcontainer/devcontainer.json").read_text())
-    # ${localEnv:NAME:default}, where the machine does not set NAME.
-    online = {
+    return {
         name: re.sub(r"\$\{localEnv:\w+:(.*)\}", r"\1", value)
         for name, value in container["containerEnv"].items()
     }
 
-    def ask(env: dict[str, str]) -> None:
-        variables = [f"--env={name}={value}" for name, value in env.items()]
-        command = [
-            lab.engine, "run", "--rm", "--pull=never", "--entrypoint=", *variables,
-            f"--volume={service}:/workspaces/payments", "--workdir=/workspaces/payments",
-            built.image.ref, "sh", "-c", ASKS_THE_NETWORK[built.language],
-        ]  # fmt: skip
-        run(command, what="asking for a dependency", env=lab.env)
 
-    ask(online)
-    with pytest.raises(LabError, match="asking for a dependency failed"):
-        ask({})
+def in_editor(built: Built, lab: Lab, service: Path, script: str, env: dict[str, str]) -> None:
+    """Run a line as an editor's terminal does: the same image as the jobs', the same user, in
+    the editor's folder, with a network."""
+    variables = [f"--env={name}={value}" for name, value in env.items()]
+    command = [
+        lab.engine, "run", "--rm", "--pull=never", "--entrypoint=", *variables,
+        *shorter(built.language, lab), f"--volume={service}:/workspaces/payments",
+        "--workdir=/workspaces/payments", built.image.ref, "sh", "-c", script,
+    ]  # fmt: skip
+    run(command, what=script, env=lab.env)
+
+
+def test_the_devcontainer_has_a_network(built: Built, lab: Lab, service: Path) -> None:
+    script = ASKS_THE_NETWORK[built.language]
+    in_editor(built, lab, service, script, online(service))
+    with pytest.raises(LabError, match="failed"):
+        in_editor(built, lab, service, script, {})
+
+
+def by_its_own_tool(built: Built, lab: Lab, service: Path) -> None:
+    """`devcontainer up`, as an editor calls it, with the image that was built for the jobs."""
+    place = service / ".devcontainer/devcontainer.json"
+    text = place.read_text()
+    container = json.loads(text)
+    del container["build"]
+    place.write_text(json.dumps(container | {"image": built.image.ref}))
+    modules = install.npm_packages("devcontainer", Path(__file__).parent / "devcontainer")
+    path = f"{install.node_bin()}:{os.environ['PATH']}"
+
+    def devcontainer(verb: str, *words: str) -> str:
+        command = [
+            "node", modules / "@devcontainers/cli/devcontainer.js", verb,
+            "--docker-path=podman", f"--workspace-folder={service}", *words,
+        ]  # fmt: skip
+        return run(command, what=f"devcontainer {verb}", env=dict(lab.env) | {"PATH": path})
+
+    started = json.loads(devcontainer("up").splitlines()[-1])
+    try:
+        devcontainer("exec", "make", "lint", "test", "build")
+    finally:
+        name = started["containerId"]
+        run(["podman", "rm", "--force", name], what="podman rm", env=lab.env)
+        place.write_text(text)
+    assert git(service, "status", "--porcelain") == ""
+
+
+# The jobs have shown above that the verbs work in this image, for each language.
+EDITED = LANGUAGES if os.environ.get("NIGHTLY") else ["go"]
+
+
+@pytest.mark.parametrize("built", EDITED, indirect=True)
+def test_the_devcontainer_lints_tests_and_builds(built: Built, lab: Lab, service: Path) -> None:
+    in_editor(built, lab, service, "make lint test build", online(service))
+    assert git(service, "status", "--porcelain") == ""
+    if os.environ.get("NIGHTLY"):
+        by_its_own_tool(built, lab, service)
+    # It can fail: what the editor has in front of it is what is looked at.
+    (service / "Makefile").unlink()
+    with pytest.raises(LabError, match="No rule to make target"):
+        in_editor(built, lab, service, "make lint test build", online(service))
 
 
 @pytest.mark.parametrize("built", ["go"], indirect=True)

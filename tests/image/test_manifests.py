@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
+from services import IMAGES
 
 from lab import install
 from rendering import COMBINATIONS, Render
 
 KUBERNETES = "1.36"
-SERVICES = {c["language"]: {"language": c["language"]} for c in COMBINATIONS.values()} | {
+SERVICES = {name: COMBINATIONS[name] for name in IMAGES} | {
     "digits": {"service_name": "3scale"},
     "a YAML word": {"service_name": "null"},
 }
@@ -36,6 +39,23 @@ def conformance(service: Path, manifests: str) -> subprocess.CompletedProcess[st
     return subprocess.run(command, cwd=service, input=manifests, capture_output=True, text=True)
 
 
+def pod_of(rendered: str) -> dict[str, Any]:
+    """The pod's template of the one Deployment."""
+    documents = yaml.safe_load_all(rendered)
+    (deployment,) = (document for document in documents if document["kind"] == "Deployment")
+    template: dict[str, Any] = deployment["spec"]["template"]
+    return template
+
+
+def refused(**pods: dict[str, Any]) -> dict[str, str]:
+    """Which of the pods Pod Security's own code keeps out of a `restricted` namespace, and why."""
+    program = install.pod_security(Path(__file__).parent / "pod_security" / "main.go")
+    done = subprocess.run([program], input=json.dumps(pods), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    reasons: dict[str, str] = json.loads(done.stdout)
+    return reasons
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_the_overlay_is_valid_and_clean(name: str, render: Render) -> None:
     service = render(**SERVICES[name])
@@ -48,6 +68,25 @@ def test_the_overlay_is_valid_and_clean(name: str, render: Render) -> None:
         kubernetes_validate.validate(document, KUBERNETES, strict=True)
     done = conformance(service, rendered)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert refused(pod=pod_of(rendered)) == {}
+
+
+def test_a_weak_pod_is_refused(render: Render) -> None:
+    """Each of these is refused for its own reason, and the pod without them is not."""
+    rendered = kustomize(render())
+    faults = {
+        "privilege": ("allowPrivilegeEscalation: false", "allowPrivilegeEscalation: true"),
+        "capabilities": ("- ALL", "- NET_RAW"),
+        "root": ("runAsNonRoot: true", "runAsNonRoot: false"),
+        "seccomp": ("type: RuntimeDefault", "type: Unconfined"),
+    }
+    pods = {name: pod_of(rendered.replace(*change)) for name, change in faults.items()}
+    reasons = refused(sound=pod_of(rendered), **pods)
+    assert set(reasons) == set(faults)
+    assert "allowPrivilegeEscalation != false" in reasons["privilege"]
+    assert "unrestricted capabilities" in reasons["capabilities"]
+    assert "runAsNonRoot != true" in reasons["root"]
+    assert "seccompProfile" in reasons["seccomp"]
 
 
 def test_a_misspelt_field_and_a_weak_pod_are_found(render: Render) -> None:

@@ -7,6 +7,13 @@ from __future__ import annotations
 
 import base64
 import gzip
+import io
+import json
+import re
+import shutil
+import tarfile
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hub import REPOSITORY, Hub
@@ -92,6 +99,67 @@ def test_labels_tell_where_the_image_is_from(
     assert labels["source"] == f"https://github.com/{REPOSITORY}"
     assert labels["base.name"] == RELEASE_BASE
     assert labels["base.digest"] == place.crane("digest", f"{place.address}/mirror/{BASE}")
+
+
+def test_the_other_forms_build_the_same_digest(
+    place: World, hub: Hub, released: dict[str, str], tmp_path: Path
+) -> None:
+    """From the same version, source and time: as a job of GitLab's, and as one on GitHub that
+    its runner has started in the image. Where the stand-in builds, its container's name is in
+    what it writes, so there layers and settings are compared."""
+    head = hub.git("rev-parse", "v1.2.0^{commit}")
+    build = ["sh", "ci/pipeline/build.sh", "release"]
+    gitlab = {
+        "CI_PIPELINE_SOURCE": "push", "CI_COMMIT_TAG": "v1.2.0", "CI_COMMIT_SHA": head,
+        "CI_PROJECT_URL": f"https://github.com/{REPOSITORY}",
+    }  # fmt: skip
+    container = {
+        "GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": "push", "GITHUB_REF_TYPE": "tag",
+        "GITHUB_REF_NAME": "v1.2.0", "GITHUB_SHA": head, "GITHUB_REPOSITORY": REPOSITORY,
+        "GITHUB_SERVER_URL": "https://github.com", "IN_CONTAINER": "true",
+    }  # fmt: skip
+
+    def kept(config: dict[str, Any]) -> Any:
+        return config["rootfs"], config["config"] | {"Hostname": "", "Image": ""}
+
+    def built(command: list[str], variables: dict[str, str], **changed: str) -> Any:
+        workspace = tmp_path / f"payments-{len(list(tmp_path.iterdir()))}"
+        hub.git("clone", "--quiet", "--branch=v1.2.0", str(hub.directory), str(workspace))
+        for job in ("resolve", "ci-image"):
+            notes = hub.scratch / "artifacts" / number / job
+            shutil.copytree(notes, workspace / ".pipeline", dirs_exist_ok=True)
+        note = workspace / ".pipeline/resolve.env"
+        text = note.read_text()
+        for name, value in changed.items():
+            text = re.sub(f"(?m)^{name}=.*", f"{name}={value}", text)
+        note.write_text(text)
+        given = {
+            **variables,
+            "IMAGE_REPOSITORY": f"{place.address}/{hub.repository}",
+            "REGISTRY_MAP": f"docker.io={place.address}/mirror;gcr.io={place.address}/mirror",
+            "REGISTRY_USER": USER, "REGISTRY_PASSWORD": PASSWORD,
+        }  # fmt: skip
+        place.podman(
+            "run", "--rm", *(f"--env={name}={value}" for name, value in given.items()),
+            *(f"--volume={volume}" for volume in place.volumes),
+            f"--volume={workspace}:/builds/acme/payments", "--workdir=/builds/acme/payments",
+            place.tools[".in-kaniko"], *command,
+        )  # fmt: skip
+        archive = workspace / ".pipeline/release.tar"
+        if place.executor:
+            return place.crane("digest", "--tarball", str(archive))
+        with tarfile.open(archive) as tar:
+            (entry,) = json.load(tar.extractfile("manifest.json") or io.BytesIO())
+            return kept(json.load(tar.extractfile(entry["Config"]) or io.BytesIO()))
+
+    (name,) = (tag for tag in released if re.fullmatch(r"1\.2\.0-b\d+", tag))
+    number = str(int(name.removeprefix("1.2.0-b")) - 1000)
+    image = place.image(f"{hub.repository}:1.2.0")
+    wanted = released["1.2.0"] if place.executor else kept(image)
+    assert built(build, gitlab) == wanted
+    form = ["sh", "ci/github/run.sh", "kaniko", *build[1:]]
+    assert built(form, container) == wanted
+    assert built(build, gitlab, SERVICE_CREATED="2026-03-20T09:30:00Z") != wanted
 
 
 def test_a_schedule_rebuilds_the_newest_release_on_a_patched_base(

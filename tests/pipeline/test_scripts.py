@@ -1455,3 +1455,61 @@ def test_a_rebuild_that_watch_starts_is_one_of_the_schedules(job: Job) -> None:
     assert job.run("sh", "-c", script, **given).stdout == "schedule\n"
     assert job.run("sh", "-c", script, CI_PIPELINE_SOURCE="pipeline").stdout == "branch\n"
     assert job.run("sh", "-c", script, REBUILD="true").stdout == "branch\n"
+
+
+RUNNER = SCRIPTS.parents[2] / "{{ github }}" / "ci" / "github"
+SECRETS = {
+    "REGISTRY_USER": "u", "REGISTRY_PASSWORD": "of-the-registry", "GITHUB_TOKEN": "of-the-job",
+    "DOCKER_AUTH_CONFIG": "", "TEMPLATE_UPDATE_TOKEN": "of-the-update",
+}  # fmt: skip
+
+
+@pytest.fixture
+def runner(job: Job) -> Job:
+    """A workspace on GitHub, with a docker that says how it was called."""
+    (job.directory / "ci" / "github").symlink_to(RUNNER)
+    (job.directory / "bin" / "docker").write_text('#!/bin/sh\necho "docker $*" >>docker.log\n')
+    (job.directory / "bin" / "docker").chmod(0o755)
+    job.env |= {**HUB, **SECRETS, "HOME": str(job.directory / "config")}
+    return job
+
+
+def test_the_update_runs_in_its_image_and_its_token_is_on_no_command_line(runner: Job) -> None:
+    update = ("sh", "ci/github/run.sh", "update", "ci/pipeline/template-update.sh")
+    image = f"ghcr.io/acme/template-update:1@{DIGEST['a']}"
+    done = runner.run(*update, TEMPLATE_UPDATE_IMAGE=image, IMAGE_REPOSITORY="")
+    assert done.returncode == 0, done.stderr
+    *_, line = (runner.directory / "docker.log").read_text().splitlines()
+    assert line.endswith(f" {image} sh ci/pipeline/template-update.sh")
+    assert "--env TEMPLATE_UPDATE_TOKEN" in line
+    assert "--env GITHUB_API_URL" in line
+    assert "REGISTRY_PASSWORD" not in line
+    assert not [value for value in SECRETS.values() if value.startswith("of-") and value in line]
+    done = runner.run(*update, TEMPLATE_UPDATE_IMAGE="ghcr.io/acme/template-update:1")
+    assert done.returncode == 1
+    assert "is not pinned" in done.stderr
+
+
+def test_in_a_container_of_the_runners_the_command_runs_as_it_is(runner: Job) -> None:
+    def contained(*words: str) -> subprocess.CompletedProcess[str]:
+        return runner.run("sh", "ci/github/run.sh", *words, IN_CONTAINER="true")
+
+    shown = 'echo "${REGISTRY_PASSWORD-none} ${GITHUB_TOKEN-none} ${DOCKER_AUTH_CONFIG-none}"'
+    assert contained("ci", "sh", "-c", shown).stdout == "none none none\n"
+    runner.note("resolve", **RESOLVED)
+    (runner.directory / "own.sh").write_text(f"{shown}\n")
+    assert contained("crane", "own.sh").stdout == "of-the-registry of-the-job \n"
+    assert not (runner.directory / "docker.log").exists()
+    done = contained("kaniko", "ci/pipeline/build.sh", "ci")
+    assert done.returncode == 1
+    assert "containers: true wants kaniko-image in .github/workflows/ci.yml" in done.stderr
+    (runner.directory / "bin" / "docker").write_text("#!/bin/sh\nexit 1\n")
+    done = runner.run("sh", "ci/github/run.sh", "crane", "own.sh")
+    assert done.returncode == 1
+    assert "this runner has no docker" in done.stderr
+
+
+def test_a_fork_builds_no_ci_image_where_nothing_could_load_it(source: Job) -> None:
+    done = source.script("resolve.sh", **{**HUB, **HUB_FORK, "IN_CONTAINER": "true"})
+    assert done.returncode == 1, done.stdout
+    assert "is not there for a pull request that may not push it" in done.stderr

@@ -114,16 +114,36 @@ def test_promotions_wait_for_each_other_and_none_is_cancelled() -> None:
 
 
 def test_the_jobs_are_those_of_gitlab_and_wait_for_the_same() -> None:
-    """But for release-source and scan, which are steps here, and the order of promotion."""
+    """But for release-source, which is a step here, and the order of promotion."""
     for name, job in JOBS.items():
         needs = job.get("needs", [])
         found = {needs} if isinstance(needs, str) else set(needs)
         there = GITLAB[name].get("needs", GITLAB[".in-ci-image"]["needs"])
-        wanted = {"sbom" if need == "scan" else need for need in there if isinstance(need, str)}
+        wanted = {need for need in there if isinstance(need, str)}
         assert found == wanted, name
-    assert {*JOBS, "promote", "release-source", "scan"} == {
+    assert {*JOBS, "promote", "release-source"} == {
         name for name, job in GITLAB.items() if isinstance(job, dict) and "script" in job
     }
+
+
+# What a job runs in, where its runner starts it in a container.
+CONTAINERS = {
+    "crane": "inputs.crane-image",
+    "attest": "inputs.crane-image",
+    "kaniko": "inputs.kaniko-image",
+    "syft": "inputs.syft-image",
+    "grype": "inputs.grype-image",
+    "ci": "needs.ci-image.outputs.ci-image",
+    "source": "needs.ci-image.outputs.ci-image",
+}
+
+
+def test_without_docker_a_job_is_in_the_container_that_its_steps_would_start() -> None:
+    for name, job in {**JOBS, **PROMOTE["jobs"]}.items():
+        runs = re.findall(r"ci/github/run\.sh ([\w-]+)", json.dumps(job["steps"]))
+        (image,) = {CONTAINERS[where] for where in runs}
+        assert job["container"] == f"${{{{ inputs.containers && {image} || '' }}}}", name
+        assert not image.startswith("needs.") or "ci-image" in job["needs"], name
 
 
 def test_each_tool_is_pinned_once_and_as_on_gitlab() -> None:

@@ -56,10 +56,14 @@ class GitLab:
         (self.repository / "hooks" / "post-receive").chmod(0o755)
         (self.repository / "merge-requests.json").write_text("[]")
         authorization = b"Basic " + base64.b64encode(f"{user}:{token}".encode())
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler(directory, authorization))
+        answers = self.handler(directory, authorization)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), answers)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever)
         self._thread.start()
+
+    def handler(self, root: Path, authorization: bytes) -> type[BaseHTTPRequestHandler]:
+        return handler(root, authorization)
 
     def close(self) -> None:
         self._server.shutdown()

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from github_standin import GitHub
 from gitlab_standin import GitLab
 
 from rendering import ROOT, Render, commit_all, git
@@ -29,13 +30,33 @@ def digest(letter: str) -> str:
 class Project:
     """A service whose release was promoted, and the repository that a cluster reads."""
 
-    def __init__(self, directory: Path, rendered: Path) -> None:
+    def __init__(self, directory: Path, rendered: Path, provider: str) -> None:
         self.workspace = directory / "service"
         shutil.copytree(rendered, self.workspace, symlinks=True)
         gitops = directory / "gitops"
         shutil.copytree(rendered / "deploy", gitops / "deploy")
         commit_all(gitops, "Manifests")
-        self.gitlab = GitLab(directory / "gitlab", gitops, TOKEN, user="hand-off")
+        self.gitlab = (
+            GitHub(directory / "gitlab", gitops, TOKEN)
+            if provider == "github"
+            else GitLab(directory / "gitlab", gitops, TOKEN, user="hand-off")
+        )
+        self.env = {
+            "github": {
+                "GITHUB_ACTIONS": "true",
+                "GITHUB_EVENT_NAME": "push",
+                "GITHUB_REF_TYPE": "tag",
+                "GITHUB_REF_NAME": "v1.4.2",
+                "GITHUB_REPOSITORY": "acme/service",
+                "GITHUB_SERVER_URL": self.gitlab.url,
+                "GITHUB_API_URL": f"{self.gitlab.url}/api/v3",
+            },
+            "gitlab": {
+                "CI_COMMIT_BRANCH": "main",
+                "CI_SERVER_URL": self.gitlab.url,
+                "CI_PROJECT_URL": f"{self.gitlab.url}/acme/service",
+            },
+        }[provider]
         (self.workspace / ".pipeline").mkdir()
         (directory / "tmp").mkdir()
         self.directory = directory
@@ -60,10 +81,7 @@ class Project:
             env={
                 "PATH": f"{self.directory / 'bin'}:{os.environ['PATH']}",
                 "HOME": str(self.directory), "TMPDIR": str(self.directory / "tmp"),
-                "CI_COMMIT_BRANCH": "main", "CI_SERVER_HOST": "127.0.0.1",
-                "CI_SERVER_URL": self.gitlab.url,
-                "CI_PROJECT_URL": f"{self.gitlab.url}/acme/service",
-                "IMAGE_REPOSITORY": IMAGE, "GITOPS_TOKEN": TOKEN,
+                **self.env, "IMAGE_REPOSITORY": IMAGE, "GITOPS_TOKEN": TOKEN,
                 "GITOPS_REPOSITORY": f"{self.gitlab.url}/acme/payments.git", **env,
             },
         )  # fmt: skip
@@ -83,9 +101,9 @@ class Project:
         (self.gitlab.repository / "merge-requests.json").write_text("[]")
 
 
-@pytest.fixture
-def project(render: Render, tmp_path: Path) -> Iterator[Project]:
-    made = Project(tmp_path, render())
+@pytest.fixture(params=["gitlab", "github"])
+def project(request: pytest.FixtureRequest, render: Render, tmp_path: Path) -> Iterator[Project]:
+    made = Project(tmp_path, render(), request.param)
     yield made
     made.gitlab.close()
 
@@ -156,7 +174,7 @@ def test_what_is_wrong_is_said_and_changes_nothing(project: Project) -> None:
     assert (result.returncode, "nothing to hand over" in result.stdout) == (0, True)
     project.promoted("a", "b")
     for env, said in (
-        ({"GITOPS_TOKEN": "wrong" + TOKEN[5:]}, "wants the scope write_repository"),
+        ({"GITOPS_TOKEN": "wrong" + TOKEN[5:]}, "GITOPS_TOKEN wants the "),
         ({"GITOPS_REPOSITORY": "https://u:p@example.com/x.git"}, "has a user in it"),
         ({"GITOPS_REPOSITORY": "git@example.com:x.git"}, "has a user in it"),
         ({"GITOPS_PATH": "clusters/eu"}, "set GITOPS_PATH"),
@@ -170,6 +188,22 @@ def test_what_is_wrong_is_said_and_changes_nothing(project: Project) -> None:
     assert result.returncode == 1
     assert 'RELEASE_DIGEST is "latest", which is none' in result.stderr
     assert project.gitlab.merge_requests == []
+
+
+@pytest.mark.parametrize("project", ["github"], indirect=True)
+def test_what_github_refuses_leaves_no_branch(project: Project) -> None:
+    project.promoted("a", "b")
+    hub = project.gitlab
+    assert isinstance(hub, GitHub)
+    hub.refusal = 403, {"message": "Resource not accessible by personal access token"}
+    result = project.job()
+    assert result.returncode == 1
+    assert "Resource not accessible" in result.stderr
+    assert f"error: there is no pull request for {BRANCH}; GITOPS_TOKEN wants" in result.stderr
+    assert BRANCH not in git(hub.repository, "for-each-ref")
+    result = project.job(GITOPS_REPOSITORY="https://gitlab.example.com/acme/gitops.git")
+    assert result.returncode == 1
+    assert f"want a repository below {hub.url}" in result.stderr
 
 
 def test_a_persons_commit_is_not_lost(project: Project, tmp_path: Path) -> None:

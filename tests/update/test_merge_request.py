@@ -1,4 +1,4 @@
-"""The scheduled job that opens a merge request with the update, against a stand-in of GitLab."""
+"""The scheduled job that opens a merge request with the update, on stand-ins of both providers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from github_standin import GitHub
 from gitlab_standin import GitLab
 from history import AFTER, BEFORE, QUICK_COPIER, History, append, differences, substitute, write
 
@@ -20,10 +21,24 @@ TOKEN = "glpat-T0ken/with+signs="
 BRANCH = "template-update/main"
 
 
+def of_gitlab(url: str) -> dict[str, str]:
+    return {
+        "CI_COMMIT_BRANCH": "main", "CI_PROJECT_URL": f"{url}/acme/payments", "CI_SERVER_URL": url,
+    }  # fmt: skip
+
+
+def of_github(url: str) -> dict[str, str]:
+    return {
+        "GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": "schedule", "GITHUB_REF_TYPE": "branch",
+        "GITHUB_REF_NAME": "main", "GITHUB_REPOSITORY": "acme/payments",
+        "GITHUB_SERVER_URL": url, "GITHUB_API_URL": f"{url}/api/v3",
+    }  # fmt: skip
+
+
 class Project:
     """A service on the stand-in, and its scheduled pipeline."""
 
-    def __init__(self, directory: Path, history: History) -> None:
+    def __init__(self, directory: Path, history: History, provider: type[GitLab] = GitLab) -> None:
         self.directory = directory
         self.template = directory / "template"
         git(directory, "clone", "--quiet", "--branch", BEFORE, str(history.repository), "template")
@@ -32,7 +47,7 @@ class Project:
             directory / "service", BEFORE,
             substitute(".copier-answers.yml", "_src_path: .*", f"_src_path: {self.template}"),
         )  # fmt: skip
-        self.gitlab = GitLab(directory / "gitlab", self.service, TOKEN)
+        self.gitlab = provider(directory / "gitlab", self.service, TOKEN)
         tools = directory / "bin"
         tools.mkdir()
         self.commands = directory / "commands"
@@ -48,11 +63,8 @@ class Project:
             "PATH": f"{tools}:{os.environ['PATH']}",
             "HOME": str(directory / "home"),
             "TMPDIR": str(directory / "tmp"),
-            "CI_COMMIT_BRANCH": "main",
-            "CI_PROJECT_URL": f"{self.gitlab.url}/acme/payments",
-            "CI_SERVER_HOST": "127.0.0.1",
-            "CI_SERVER_URL": self.gitlab.url,
             "TEMPLATE_UPDATE_TOKEN": TOKEN,
+            **(of_github if provider is GitHub else of_gitlab)(self.gitlab.url),
         }
         (directory / "tmp").mkdir()
 
@@ -102,6 +114,87 @@ def project(history: History, tmp_path: Path) -> Iterator[Project]:
     made = Project(tmp_path, history)
     yield made
     made.gitlab.close()
+
+
+@pytest.fixture
+def on_github(history: History, tmp_path: Path) -> Iterator[Project]:
+    made = Project(tmp_path, history, GitHub)
+    yield made
+    made.gitlab.close()
+
+
+def test_github_gets_a_pull_request_and_the_next_release_renews_it(on_github: Project) -> None:
+    assert on_github.job().returncode == 0
+    assert on_github.gitlab.merge_requests == []
+    on_github.release("v1000.1.0")
+    result = on_github.job()
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert f"View pull request for {BRANCH}: {on_github.gitlab.url}/acme" in result.stdout
+    [request] = on_github.gitlab.merge_requests
+    assert request["title"] == f"Update the service template from {BEFORE} to v1000.1.0"
+    assert (request["source"], request["target"]) == (BRANCH, "main")
+    assert "the commit message" in request["description"]
+    assert "Changed by v1000.1.0." in (on_github.branch() / "specs/README.md").read_text()
+
+    tip = on_github.tip()
+    assert "has this release already" in on_github.job().stdout
+    assert on_github.tip() == tip
+
+    on_github.release("v1000.2.0")
+    assert on_github.job().returncode == 0
+    [request] = on_github.gitlab.merge_requests
+    assert request["title"] == f"Update the service template from {BEFORE} to v1000.2.0"
+    assert on_github.tip() != tip
+
+    branch = on_github.branch()
+    write("docs/settled.md", "By hand.\n")(branch)
+    commit_all(branch, "Settle")
+    git(branch, "push", "--quiet", "origin", "HEAD")
+    on_github.release("v1000.3.0")
+    assert "has a commit of a person" in on_github.job().stderr
+    assert "v1000.2.0" in on_github.gitlab.merge_requests[0]["title"]
+
+
+def test_what_github_refuses_is_said_and_leaves_no_branch(on_github: Project) -> None:
+    hub = on_github.gitlab
+    assert isinstance(hub, GitHub)
+    result = on_github.job(TEMPLATE_UPDATE_TOKEN="")
+    assert result.returncode == 0
+    assert "TEMPLATE_UPDATE_TOKEN is not set: no pull request is opened" in result.stdout
+    on_github.release("v1000.1.0")
+
+    def refusal(**env: str) -> str:
+        before = git(hub.repository, "for-each-ref")
+        result = on_github.job(**env)
+        assert result.returncode == 1, result.stdout
+        assert git(hub.repository, "for-each-ref") == before
+        assert "Traceback" not in result.stderr
+        return result.stderr
+
+    assert "GITHUB_API_URL is not set" in refusal(GITHUB_API_URL="")
+    wrong = refusal(TEMPLATE_UPDATE_TOKEN="ghp-wrong")
+    assert "wants the permissions Contents and Pull requests" in wrong
+    assert "ghp-wrong" not in wrong
+    assert "does not answer as GitHub does" in refusal(GITHUB_API_URL="http://127.0.0.1:1")
+    hub.refusal = 403, {"message": "Resource not accessible by personal access token"}
+    assert f"error: there is no pull request for {BRANCH}" in refusal()
+    hub.refusal = 422, {"message": "Validation Failed", "errors": [{"message": "No commits"}]}
+    assert "answers 422" in (said := refusal())
+    assert "Validation Failed: No commits" in said
+    # The token goes nowhere else.
+    hub.refusal = 301, {"message": "Moved", "url": "http://127.0.0.1:1/"}
+    assert "GitHub answers 301" in refusal()
+    assert hub.merge_requests == []
+
+    # One that is open stays as it is, with its branch.
+    hub.refusal = None
+    assert on_github.job().returncode == 0
+    on_github.release("v1000.2.0")
+    hub.refusal = 403, {"message": "Resource not accessible by personal access token"}
+    refusal()
+    hub.refusal = None
+    assert on_github.job().returncode == 0
+    assert hub.merge_requests[0]["title"].endswith("v1000.2.0")
 
 
 def test_a_release_opens_a_merge_request_and_the_next_one_renews_it(project: Project) -> None:

@@ -20,6 +20,8 @@ from .secrets_in_files import secret_setting
 FOLDER = ".github/workflows"
 SCRIPTS = "ci/github"
 BUILDS, PROMOTES = f"{FOLDER}/pipeline.yml", f"{FOLDER}/promote.yml"
+HANDS_OFF = f"{FOLDER}/hand-off.yml"
+_CALLED = (BUILDS, PROMOTES, HANDS_OFF)
 # The one script that starts containers, and what it may give them.
 RUNNER = f"{SCRIPTS}/run.sh"
 _CAPABILITIES = frozenset({"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"})
@@ -145,6 +147,16 @@ class Workflows:
                 yield _finding("PIP-002", text.path, text.line, f"a Docker daemon ({value.partition('@')[0]})")
             elif "env" in text.keys and key in ("DOCKER_HOST", "DOCKER_TLS_CERTDIR"):
                 yield _finding("PIP-002", text.path, text.line, f"a Docker daemon ({key})")
+            elif _is_image(text.keys) and "kaniko" in value and not value.startswith("${{ inputs.containers &&"):
+                yield _finding("PIP-002", text.path, text.line, f"Kaniko beside the runner's docker ({value})", _STEP)
+        for job in self.jobs:
+            given = job.keys.get("with")
+            if job.uses not in (BUILDS, PROMOTES) or not isinstance(given, dict) or not given.get("containers"):
+                continue
+            if _HOSTED.match(str(given.get("runner", "ubuntu-latest"))):
+                message = f"{job.name} asks for containers where the runner has docker, whose socket is in each"
+                fix = "take containers away, or name runners without docker: runner: <label>"
+                yield _finding("PIP-002", job.path, given.lines["containers"], message, fix)  # type: ignore[attr-defined]
         for text in self._script_texts():
             for command in shell.commands(text.value):
                 if "--privileged" in command.words:
@@ -158,8 +170,7 @@ class Workflows:
                             yield _finding("PIP-002", text.path, text.line, f"the platform's docker run has {wrong}")
                         continue
                     what = " ".join(word for word in command.words[:4] if "=" not in word)[:60]
-                    fix = f"call sh {RUNNER}, the one script that starts containers"
-                    yield _finding("PIP-002", text.path, text.line, f"a Docker daemon ({what})", fix)
+                    yield _finding("PIP-002", text.path, text.line, f"a Docker daemon ({what})", _STEP)
 
     # PIP-003
 
@@ -307,7 +318,7 @@ class Workflows:
                 message = "the workflow's own permissions are not {}, so that a job has more than it asks for"
                 yield _finding("PIP-012", path, where, message)
         for job in self.jobs:
-            if job.uses in (BUILDS, PROMOTES):
+            if job.uses in _CALLED:
                 yield from self._grants(job)
 
     def _grants(self, job: Job) -> Iterator[Finding]:
@@ -324,7 +335,7 @@ class Workflows:
             yield _finding("PIP-012", job.path, job.line, message, f"write permissions: {{{wanted}}}")
         if job.keys.get("secrets") == "inherit":
             message = f"{job.name} hands on every secret of the repository"
-            fix = "name those that the workflow lists, as the template's ci.yml does"
+            fix = f"name those that {job.uses} lists below secrets:"
             yield _finding("PIP-012", job.path, job.keys.lines["secrets"], message, fix)
 
     # PIP-014, PIP-015
@@ -365,10 +376,11 @@ class Workflows:
         if "if" in job.keys:
             message = f"{job.name} calls {PROMOTES} with if, so that tags may move after a job that failed"
             yield _finding("PIP-009", job.path, job.keys.lines["if"], message, "take if away: the workflow has its own")
-        images = {str((each.keys.get("with") or {}).get("image-repository")) for each in (*builds.values(), job)}
+        platforms = [other for other in self.jobs if other.path == job.path and other.uses in _CALLED]
+        images = {str((each.keys.get("with") or {}).get("image-repository")) for each in platforms}
         if len(images) > 1:
-            message = f"image-repository is not the same in the two calls: {' and '.join(sorted(images))}"
-            yield _finding("PIP-013", job.path, job.line, message, "write the same in both")
+            message = f"image-repository is not the same in the calls: {' and '.join(sorted(images))}"
+            yield _finding("PIP-013", job.path, job.line, message, "write the same in each")
 
     def _before(self, job: Job) -> set[str]:
         """Name the jobs that a job waits for."""
@@ -383,6 +395,8 @@ class Workflows:
         return found
 
 
+_HOSTED = re.compile(r"ubuntu-|windows-|macos-")
+_STEP = f"call sh {RUNNER}, the one script that starts containers"
 _CALL = f"call ./{BUILDS}, and ./{PROMOTES} after it, as the template's ci.yml does"
 _PIN = "name its commit, and its version in a comment: uses: owner/action@<40 digits> # v1.2.3"
 _SECRET = "make it a secret of the repository, and replace it"

@@ -5,9 +5,9 @@
 . ci/pipeline/common.sh
 . ci/pipeline/merge-request.sh
 
-need "ci/gitlab/hand-off.yml says what the job wants" GITOPS_REPOSITORY GITOPS_TOKEN
-need ".gitlab-ci.yml has it" IMAGE_REPOSITORY
-command -v git >/dev/null 2>&1 || fail "the job's image has no git: GITOPS_IMAGE wants it"
+need "hand-off.yml says what the job wants" GITOPS_REPOSITORY GITOPS_TOKEN
+need "$settings has it" IMAGE_REPOSITORY
+command -v git >/dev/null 2>&1 || fail "there is no git: the image GITOPS_IMAGE, or the runner, wants it"
 overlay=${GITOPS_PATH:-deploy/overlays/production}/kustomization.yaml
 service=${IMAGE_REPOSITORY##*/}
 branch=deploy/$service
@@ -15,7 +15,10 @@ remote=$GITOPS_REPOSITORY
 signature='Opened-by: ci/pipeline/hand-off.sh'
 case $GITOPS_REPOSITORY in
   *@*) fail "GITOPS_REPOSITORY has a user in it, want https://gitlab.example.com/acme/gitops.git" ;;
-  http://*/* | https://*/*) ;;
+  "$server_url"/*/*) ;;
+  http://*/* | https://*/*)
+    [ "$provider" != github ] || fail "GITOPS_REPOSITORY is \"$GITOPS_REPOSITORY\", want a repository below $server_url"
+    ;;
   *) fail "GITOPS_REPOSITORY is \"$GITOPS_REPOSITORY\", want https://gitlab.example.com/acme/gitops.git" ;;
 esac
 

@@ -1,6 +1,5 @@
 # What the provider says of a pipeline, under names that the scripts use whatever the
-# provider is. This file knows the variables of GitLab and of GitHub; so does
-# template-update.sh, which asks the provider for a merge request.
+# provider is. No other script knows the variables of GitLab and of GitHub.
 # shellcheck shell=sh
 # shellcheck disable=SC2034 # the scripts that read this use them
 
@@ -25,14 +24,15 @@ if [ "$provider" = github ]; then
     [ "${PULL_REQUEST_REPOSITORY:-${GITHUB_REPOSITORY:-}}" = "${GITHUB_REPOSITORY:-}" ] &&
       [ "${GITHUB_ACTOR:-}" != 'dependabot[bot]' ] || fork=true
   fi
-  # Later jobs load a CI image that could not be pushed from a file.
+  # Later jobs load a CI image that could not be pushed from a file, where they have docker.
   loads_files=true
+  [ "${IN_CONTAINER:-}" != true ] || loads_files=''
 
   git_revision=${GITHUB_SHA:-}
   git_tag='' git_branch=''
   case $trigger in
     tag) git_tag=${GITHUB_REF_NAME:-} ;;
-    branch) git_branch=${GITHUB_REF_NAME:-} ;;
+    branch | schedule) git_branch=${GITHUB_REF_NAME:-} ;;
   esac
   branch_name=$(printf '%s' "${GITHUB_HEAD_REF:-${GITHUB_REF_NAME:-}}" |
     tr '[:upper:]' '[:lower:]' | tr -c 'a-z0-9' - | cut -c 1-63 | sed 's/^-*//; s/-*$//')
@@ -57,6 +57,12 @@ if [ "$provider" = github ]; then
   token_issuer=https://token.actions.githubusercontent.com
   # run.sh says in which image this runs.
   tool_image=${TOOL_IMAGE:-}
+  server_url=${GITHUB_SERVER_URL:-} server_ca=''
+  # What a job wants that pushes a branch and opens a request for it: variables, the user that
+  # goes with a token, and what the token may do.
+  of_branches='GITHUB_API_URL GITHUB_REF_NAME GITHUB_REPOSITORY GITHUB_SERVER_URL'
+  push_user=x-access-token
+  push_rights='the permissions Contents and Pull requests: read and write, Workflows too for an update of the template'
   # The job's token is for GHCR, and reaches the jobs of a service that is kept there.
   project_registry=ghcr.io
   project_image=ghcr.io/$(printf '%s' "${GITHUB_REPOSITORY:-}" | tr '[:upper:]' '[:lower:]')
@@ -103,6 +109,10 @@ else
   builder=$project_url//${CI_CONFIG_PATH:-.gitlab-ci.yml}
   token_issuer=${CI_SERVER_URL:-}
   tool_image=${CI_JOB_IMAGE:-}
+  server_url=${CI_SERVER_URL:-} server_ca=${CI_SERVER_TLS_CA_FILE:-}
+  of_branches='CI_COMMIT_BRANCH CI_PROJECT_URL CI_SERVER_URL'
+  push_user=''
+  push_rights='the scope write_repository and the role Developer'
   # The registry that comes with the project, and the job's own credentials for it.
   project_registry=${CI_REGISTRY:-}
   project_image=${CI_REGISTRY_IMAGE:-}

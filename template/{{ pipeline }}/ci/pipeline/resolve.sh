@@ -102,6 +102,8 @@ if [ -n "$fork" ] || { [ "$trigger" = request ] && [ -n "$project_image$loads_fi
   if [ -z "$ci_digest" ] && [ -n "$loads_files" ]; then
     ci_to='file'
   elif [ -z "$ci_digest" ]; then
+    [ "$provider" = gitlab ] ||
+      fail "$ci_image is not there for $request_name that may not push it, and with containers: true no job loads it from a file"
     [ -n "$project_image" ] ||
       fail "$ci_image is not there for a fork, and this project has no registry to build it into: turn on its container registry"
     ci_image=$project_image/ci:$hash

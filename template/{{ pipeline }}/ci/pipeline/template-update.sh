@@ -1,25 +1,31 @@
 #!/bin/sh
 # Opens a merge request with the newest release of the service template, or renews
 # the one that is open. Where the update conflicts it is a draft that names the files.
+# A merge request is a pull request on GitHub.
 . ci/pipeline/common.sh
 . ci/pipeline/merge-request.sh
 
-need "GitLab sets it in the pipeline of a branch" \
-  CI_COMMIT_BRANCH CI_PROJECT_URL CI_SERVER_HOST CI_SERVER_URL
+# GitHub starts the job without it, too.
+if [ "$provider" = github ] && [ -z "${TEMPLATE_UPDATE_TOKEN:-}" ]; then
+  echo "the secret TEMPLATE_UPDATE_TOKEN is not set: no pull request is opened"
+  exit
+fi
+# shellcheck disable=SC2086 # names, one a word
+need "the provider sets it in the pipeline of a branch" $of_branches
 need "an access token, under Settings, CI/CD, Variables" TEMPLATE_UPDATE_TOKEN
-for tool in git copier; do
+for tool in git copier python3; do
   command -v "$tool" >/dev/null 2>&1 ||
-    fail "the job's image has no $tool: TEMPLATE_UPDATE_IMAGE wants git and Copier"
+    fail "the job's image has no $tool: TEMPLATE_UPDATE_IMAGE wants git, Python and Copier"
 done
 
-remote=$CI_PROJECT_URL.git
-branch=template-update/$CI_COMMIT_BRANCH
+remote=$project_url.git
+branch=template-update/$git_branch
 signature='Opened-by: ci/pipeline/template-update.sh'
 use_token "Template update" TEMPLATE_UPDATE_TOKEN
 # The workspace may belong to another user than the one that runs the job. Only this
-# GitLab gets the token, also where the answers name a template on it by SSH.
+# server gets the token, also where the answers name a template on it by SSH.
 git config --global safe.directory '*'
-git config --global "url.$CI_SERVER_URL/.insteadOf" "git@$CI_SERVER_HOST:"
+git config --global "url.$server_url/.insteadOf" "git@$(server_host):"
 export COPIER_CACHE_DIR="$scratch/copier"
 
 # In a clone: the workspace stays clean, and its git configuration, where the runner
@@ -46,7 +52,7 @@ fi
 # An open merge request is renewed for a newer release, unless a person works on it.
 find_branch
 if [ -n "$seen" ] && git show "$seen:.copier-answers.yml" | grep -Fqx "$release"; then
-  echo "$branch has this release already: merge its merge request, or close it and keep the branch"
+  echo "$branch has this release already: merge its request, or close it and keep the branch"
   exit 0
 fi
 must_be_own 'Opened-by: ci/(gitlab|pipeline)/template-update[.]sh'
@@ -65,4 +71,4 @@ fi
 [ -z "$unsettled" ] || title="Draft: $title"
 git add --all
 git commit --quiet --no-verify --file "$scratch/message"
-open_request "$CI_COMMIT_BRANCH" "$title" --push-option="merge_request.description=$description"
+open_request "$git_branch" "$title" "$description"
