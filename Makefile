@@ -49,6 +49,7 @@ adopt: $(VENV)/.copier ## Bring a service that exists under the template: make a
 lint: $(VENV)/.test ## Lint this repository
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/python scripts/house.py --check
 	$(VENV)/bin/shellcheck .ci/run scripts/*.sh template/ci/*.sh tests/pipeline/*.sh
 
 .PHONY: house
