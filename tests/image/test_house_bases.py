@@ -38,7 +38,9 @@ def service(
 
 
 def test_the_service_runs(service: Service) -> None:
-    checks = [check for check in contract.CHECKS if check.id in SMOKE]
+    # How it drains under load is the server's, whatever the base.
+    tried = SMOKE - {"drain-under-load"}
+    checks = [check for check in contract.CHECKS if check.id in tried]
     with suite_of(service, checks) as suite:
         for check in checks:
             suite.run(check)
