@@ -589,6 +589,9 @@ REPO: dict[str, list[RepoPlant]] = {
         chain(by="—", supersedes="SVC-0001", old_status="Accepted"),
         chain(by="SVC-0002", supersedes="SVC-0001", old_status="Accepted"),
         chain(by="SVC-0009", supersedes="—"),
+        # In part: the old one holds, and both say so.
+        chain(by="SVC-0002, in part", supersedes="SVC-0001, in part"),
+        chain(by="SVC-0002, in part", supersedes="—", old_status="Accepted"),
         lambda root: record(root, 1, supersedes="the old way"),
     ],
     "REC-008": [

@@ -171,6 +171,19 @@ def test_a_chain_of_records_that_agrees(root: Path) -> None:
     assert ids(root) == set()
 
 
+def test_a_record_that_is_superseded_in_part_holds(root: Path) -> None:
+    record(root, 1, superseded_by="SVC-0002, in part")
+    record(root, 2, supersedes="SVC-0001, in part")
+    assert ids(root) == set()
+
+
+def test_without_the_platforms_offer_no_base_is_accepted(root: Path) -> None:
+    (root / "ci/house/house.toml").unlink()
+    answer = run_process("repo", root, tool=root / "ci/conformance")
+    assert "DKF-010  image/Dockerfile" in answer.out
+    assert "PLT-003  ci/house/house.toml: the platform file is missing" in answer.out
+
+
 def test_links_in_code_and_comments_are_no_links(root: Path) -> None:
     text = (
         "\n\n```sh\n[x](none.md)\n```\n\n<!-- [y](none.md) -->\n\n`[z](none.md)`\n\n"
