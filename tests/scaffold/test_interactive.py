@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -13,7 +12,7 @@ from pathlib import Path
 import pexpect
 import pytest
 import yaml
-from jinja2 import Environment
+from jinja2 import Environment, FileSystemLoader
 
 from rendering import COMBINATIONS, ROOT
 
@@ -155,10 +154,12 @@ def test_help_fits_the_terminal() -> None:
 
 
 def labels(choices: dict[str, str] | str, language: str) -> list[str]:
-    environment = Environment()
-    environment.filters["to_json"] = json.dumps
+    environment = Environment(
+        loader=FileSystemLoader(ROOT),
+        extensions=["jinja2_ansible_filters.AnsibleCoreFiltersExtension"],
+    )
     if isinstance(choices, str):
-        choices = json.loads(environment.from_string(choices).render(language=language))
+        choices = yaml.safe_load(environment.from_string(choices).render(language=language))
     return list(choices)
 
 
