@@ -68,9 +68,9 @@ test-fast: lint ## Run the fast tier: renders, answers, lint, updates, conforman
 	sh scripts/scratch.sh $(PYTEST) --numprocesses $(JOBS) --dist worksteal $(FAST_TIER)
 
 .PHONY: test-nightly
-test-nightly: $(VENV)/.test ## Try fifty times more answers, all traces and older services, today's dependencies, an API server
+test-nightly: $(VENV)/.test ## Try fifty times more answers, all traces and older services, today's dependencies, the devcontainer
 	ANSWER_SETS=50000 $(PYTEST) --numprocesses $(JOBS) tests/scaffold/test_answers.py
-	NIGHTLY=1 $(PYTEST_LAB) $(patsubst %,tests/image/test_%.py,service_images older_services dependency_updates ci_image api_server)
+	NIGHTLY=1 $(PYTEST_LAB) $(patsubst %,tests/image/test_%.py,service_images older_services dependency_updates ci_image)
 
 .PHONY: test-image
 test-image: $(VENV)/.test ## Run the image tier: real images, built and run
