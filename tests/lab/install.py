@@ -136,11 +136,7 @@ def go(minor: str = "1.26") -> Go:
 
 
 def go_tool(
-    name: str,
-    module: str,
-    packages: list[str],
-    version: str,
-    source: Path | None = None,
+    name: str, module: str, packages: list[str], version: str, source: Path | None = None
 ) -> Path:
     """Build programs of one Go module, once; return the directory they are in.
 
