@@ -30,7 +30,7 @@ where=${1:-}
 [ $# -ge 2 ] || fail "usage: run.sh crane|attest|kaniko|syft|grype|update|ci|source COMMAND..."
 shift
 # No service's image takes part: the credentials are those for this one.
-[ "$where" != update ] || export IMAGE_REPOSITORY=${TEMPLATE_UPDATE_IMAGE%%@*}
+[ "$where" != update ] || export IMAGE_REPOSITORY="${TEMPLATE_UPDATE_IMAGE%%@*}"
 need "it is in $settings" IMAGE_REPOSITORY
 [ "${IN_CONTAINER:-}" = true ] || docker --version >/dev/null 2>&1 ||
   fail "this runner has no docker: want a Linux runner with docker, such as ubuntu-latest, or containers: true in $settings"
