@@ -18,6 +18,7 @@ FAST_TIER := $(patsubst %,tests/%,scaffold conformance contract update benchmark
 HOUSE := $(wildcard house/house.yml)
 COPY := .cache/without-house
 copy = $(VENV)/bin/python scripts/without_house.py $(COPY)
+images = $(MAKE) --directory $(COPY) test-image test-pipeline
 in_copy = $(if $(HOUSE),$(copy) && $(MAKE) --directory $(COPY) $@,$(1))
 IMAGE_TIER := tests/image
 PIPELINE_TIER := $(filter-out $(FAST_TIER),$(wildcard tests/pipeline/test_*.py))
@@ -96,7 +97,7 @@ test-pipeline: $(VENV)/.test ## Run the pipeline tier: whole pipelines, on this 
 
 .PHONY: test
 test: test-fast ## Run every test
-	$(if $(HOUSE),$(MAKE) --directory $(COPY) test-image test-pipeline,$(PYTEST_LAB) $(IMAGE_TIER) $(PIPELINE_TIER))
+	$(if $(HOUSE),$(images),$(PYTEST_LAB) $(IMAGE_TIER) $(PIPELINE_TIER))
 
 .PHONY: bench
 bench: $(VENV)/.test ## Measure, write docs/benchmark.md: make bench [ONLY=images,template] [LANGUAGES=go]

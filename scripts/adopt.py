@@ -30,7 +30,7 @@ import layout
 import pathspec
 import yaml
 from layout import Layout, Project
-from releases import ROOT, Refused, offered
+from releases import ROOT, Refused, config_at, offered
 
 ANSWERS = ".copier-answers.yml"
 BRANCH = "adopt-template"
@@ -203,7 +203,7 @@ def read_source() -> Source:
         raise Refused("")
     commit, address, *lines = result.stdout.splitlines()
     data = dict(line.split("=", 1) for line in lines)
-    config = yaml.safe_load(git(ROOT, "cat-file", "blob", f"{commit}:copier.yml"))
+    config = config_at(ROOT, commit)
     if "platform_code" not in config:
         raise Refused(
             f"the release {commit} of the template is older than adopting, and would write source; "
