@@ -1,10 +1,12 @@
 package platform
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"crypto/rand"
 	"log/slog"
+	"net"
 	"net/http"
 	"regexp"
 	"runtime/debug"
@@ -60,6 +62,15 @@ func (e *exchange) FlushError() error {
 }
 
 func (e *exchange) Flush() { e.FlushError() }
+
+// Hijack is for websockets.
+func (e *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffered, err := http.NewResponseController(e.ResponseWriter).Hijack()
+	if err == nil {
+		e.status = http.StatusSwitchingProtocols
+	}
+	return conn, buffered, err
+}
 
 // Unwrap is for http.ResponseController.
 func (e *exchange) Unwrap() http.ResponseWriter { return e.ResponseWriter }
