@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -41,7 +42,8 @@ type exchangeKey struct{}
 type exchange struct {
 	http.ResponseWriter
 	id, traceID string
-	status      int // 0 before the answer begins
+	body        io.ReadCloser // without a limit
+	status      int           // 0 before the answer begins
 }
 
 func (e *exchange) WriteHeader(status int) {
@@ -85,7 +87,7 @@ func Wrap(mux *http.ServeMux, maxBodyBytes int64, middleware ...func(http.Handle
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		e := &exchange{ResponseWriter: w, id: requestID(r), traceID: traceID(r)}
+		e := &exchange{ResponseWriter: w, id: requestID(r), traceID: traceID(r), body: r.Body}
 		w.Header().Set("X-Request-Id", e.id)
 		if draining.Load() {
 			w.Header().Set("Connection", "close")
@@ -103,6 +105,16 @@ func Wrap(mux *http.ServeMux, maxBodyBytes int64, middleware ...func(http.Handle
 		if !whole {
 			panic(http.ErrAbortHandler) // so that the client sees it, too
 		}
+	})
+}
+
+// BodyLimit gives a route a limit of its own.
+func BodyLimit(maxBodyBytes int64, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if e, ok := r.Context().Value(exchangeKey{}).(*exchange); ok {
+			r.Body = http.MaxBytesReader(e.ResponseWriter, e.body, maxBodyBytes)
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 
