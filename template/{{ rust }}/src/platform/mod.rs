@@ -15,6 +15,7 @@ mod telemetry;
 pub use self::{
     environment::Environment,
     http::{propagate, router},
+    problem::Problem,
     server::{healthcheck, serve},
     telemetry::init,
 };
