@@ -29,8 +29,10 @@ pub fn router(routes: Router, openapi: &'static str) -> Router {
         .route("/readyz", get(server::ready))
         .route("/metrics", get(telemetry::metrics))
         .route("/openapi.json", get(openapi))
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(middleware::from_fn(observe))
+        .layer((
+            middleware::from_fn(observe),
+            DefaultBodyLimit::max(MAX_BODY_BYTES),
+        ))
 }
 
 /// Answers a request within a span, measures it and logs it.
