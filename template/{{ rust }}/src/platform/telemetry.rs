@@ -50,7 +50,10 @@ static METRICS: LazyLock<PrometheusHandle> = LazyLock::new(|| {
 pub fn init(service: &'static str, version: &'static str, level: LevelFilter) {
     let lines = tracing_subscriber::fmt::layer()
         .fmt_fields(JsonFields::new())
-        .event_format(Line { service, version })
+        .event_format(Line {
+            service: service.into(),
+            version: version.into(),
+        })
         .with_filter(level);
     let subscriber = tracing_subscriber::registry().with(lines);
     #[cfg(feature = "otel")]
@@ -93,8 +96,8 @@ pub(super) fn measure(method: &str, route: &str, status: &str, elapsed: Duration
 
 /// An event as one line of JSON, with the fields of the spans around it.
 struct Line {
-    service: &'static str,
-    version: &'static str,
+    service: Value,
+    version: Value,
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, JsonFields> for Line {
@@ -120,7 +123,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, JsonFields> for Line
         write!(writer, r#"{{"time":""#)?;
         SystemTime.format_time(&mut writer)?;
         write!(writer, r#"","level":"{level}","msg":{message},"#)?;
-        write!(writer, r#""service":"{service}","version":"{version}""#)?;
+        write!(writer, r#""service":{service},"version":{version}"#)?;
         for (name, value) in fields {
             if !["time", "level", "msg", "service", "version"].contains(&name.as_str()) {
                 write!(writer, ",{}:{value}", Value::from(name))?;
