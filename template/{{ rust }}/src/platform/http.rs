@@ -72,13 +72,18 @@ async fn observe(mut request: Request, next: Next) -> Response {
         };
     }
     match path.as_str() {
-        "/livez" | "/readyz" | "/metrics" => log!(debug),
+        path if routine(path) => log!(debug),
         _ if status.is_server_error() => log!(error),
         _ => log!(info),
     }
     let mut answer = answer.map(|body| within(span, body));
     answer.headers_mut().insert(REQUEST_ID, header);
     answer
+}
+
+/// Whether a path is one that machines ask for all day.
+pub(super) fn routine(path: &str) -> bool {
+    matches!(path, "/livez" | "/readyz" | "/metrics")
 }
 
 /// The id that came with the request if it is 1 to 128 of `A-Z a-z 0-9 . _ -`, else a
@@ -100,7 +105,7 @@ fn span(request: &Request, request_id: &str) -> Span {
         return span;
     }
     let trace_id = trace_id(request.headers());
-    tracing::error_span!("request", request_id, trace_id)
+    tracing::error_span!(target: "untraced", "request", request_id, trace_id)
 }
 
 /// The trace that a W3C `traceparent` names.

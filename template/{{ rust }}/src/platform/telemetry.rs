@@ -125,7 +125,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, JsonFields> for Line
         write!(writer, r#"","level":"{level}","msg":{message},"#)?;
         write!(writer, r#""service":{service},"version":{version}"#)?;
         for (name, value) in fields {
-            if !["time", "level", "msg", "service", "version"].contains(&name.as_str()) {
+            let own = ["time", "level", "msg", "service", "version"].contains(&name.as_str());
+            if !own && !name.starts_with("otel.") {
                 write!(writer, ",{}:{value}", Value::from(name))?;
             }
         }
