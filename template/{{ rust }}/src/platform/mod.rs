@@ -16,6 +16,6 @@ pub use self::{
     environment::Environment,
     http::{propagate, router},
     problem::Problem,
-    server::{healthcheck, serve},
+    server::{healthcheck, serve, stopping},
     telemetry::init,
 };
