@@ -1,6 +1,6 @@
 //! What an operator sees: JSON log lines and Prometheus metrics.
 
-use std::{fmt, panic, sync::LazyLock, time::Duration};
+use std::{fmt, panic, sync::OnceLock, time::Duration};
 
 use axum::http::{HeaderName, header::CONTENT_TYPE};
 use metrics::{Unit, describe_histogram, gauge, histogram};
@@ -31,23 +31,16 @@ const METHODS: [&str; 9] = [
 ];
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-static METRICS: LazyLock<PrometheusHandle> = LazyLock::new(|| {
-    let builder = PrometheusBuilder::new().set_buckets(&BUCKETS);
-    let metrics = builder
-        .and_then(PrometheusBuilder::install_recorder)
-        .expect("one recorder");
-    describe_histogram!(
-        DURATION,
-        Unit::Seconds,
-        "Time from a request's headers to its answer."
-    );
-    Collector::default().describe();
-    metrics
-});
+static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
 
 /// Starts to log what `tracing` and `log` are told, panics too, and to keep what
-/// `metrics` is told.
-pub fn init(service: &'static str, version: &'static str, level: LevelFilter) {
+/// `metrics` is told, the way that `builder` says.
+pub fn init(
+    service: &'static str,
+    version: &'static str,
+    level: LevelFilter,
+    builder: PrometheusBuilder,
+) {
     let lines = tracing_subscriber::fmt::layer()
         .fmt_fields(JsonFields::new())
         .event_format(Line {
@@ -61,13 +54,21 @@ pub fn init(service: &'static str, version: &'static str, level: LevelFilter) {
     subscriber.init();
     panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
 
-    LazyLock::force(&METRICS);
+    let builder = builder.set_buckets(&BUCKETS);
+    let recorder = builder.and_then(PrometheusBuilder::install_recorder);
+    let metrics = METRICS.get_or_init(|| recorder.expect("one recorder"));
+    Collector::default().describe();
+    describe_histogram!(
+        DURATION,
+        Unit::Seconds,
+        "Time from a request's headers to its answer."
+    );
     gauge!("build_info", "service" => service, "version" => version).set(1);
     tokio::spawn(async {
         let mut interval = tokio::time::interval(UPKEEP_INTERVAL);
         loop {
             interval.tick().await;
-            METRICS.run_upkeep();
+            metrics.run_upkeep();
         }
     });
 }
@@ -77,7 +78,9 @@ pub(super) async fn metrics() -> ([(HeaderName, &'static str); 1], String) {
     Collector::default().collect();
     (
         [(CONTENT_TYPE, "text/plain; version=0.0.4")],
-        METRICS.render(),
+        METRICS
+            .get()
+            .map_or_else(String::new, PrometheusHandle::render),
     )
 }
 
