@@ -37,8 +37,8 @@ impl Config {
         Some(Self {
             address: SocketAddr::new(host?, port?),
             log_level: log_level?,
-            drain_delay: Duration::from_secs(drain_delay?.into()),
-            shutdown_timeout: Duration::from_secs(shutdown_timeout?.into()),
+            drain_delay: Duration::from_secs(drain_delay?),
+            shutdown_timeout: Duration::from_secs(shutdown_timeout?),
         })
     }
 }

@@ -14,8 +14,8 @@ func newLogger(w io.Writer, level slog.Leveler, service, version string) *slog.L
 }
 
 func lowerLevel(groups []string, attr slog.Attr) slog.Attr {
-	if level, ok := attr.Value.Any().(slog.Level); ok && len(groups) == 0 {
-		attr.Value = slog.StringValue(strings.ToLower(level.String()))
+	if attr.Key == slog.LevelKey && len(groups) == 0 {
+		attr.Value = slog.StringValue(strings.ToLower(attr.Value.String()))
 	}
 	return attr
 }

@@ -23,6 +23,9 @@ func (p *Problem) Error() string { return p.Detail }
 func (p Problem) write(w http.ResponseWriter) {
 	p.Title = cmp.Or(p.Title, http.StatusText(p.Status))
 	body, _ := json.Marshal(p) // strings and a number: it cannot fail
+	for _, name := range []string{"Cache-Control", "Content-Encoding", "Content-Length", "Etag", "Last-Modified"} {
+		w.Header().Del(name) // of the answer that it replaces
+	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(p.Status)
 	w.Write(body)
@@ -51,7 +54,7 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	e, _ := r.Context().Value(exchangeKey{}).(*exchange)
 	switch left := errors.Is(r.Context().Err(), context.Canceled); {
-	case left:
+	case left && !ok:
 		panic(http.ErrAbortHandler)
 	case e != nil && e.status != 0:
 		slog.ErrorContext(r.Context(), "answer cut short", "error", err)

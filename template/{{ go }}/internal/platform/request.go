@@ -1,10 +1,13 @@
 package platform
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"crypto/rand"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"regexp"
 	"runtime/debug"
@@ -39,7 +42,8 @@ type exchangeKey struct{}
 type exchange struct {
 	http.ResponseWriter
 	id, traceID string
-	status      int // 0 before the answer begins
+	body        io.ReadCloser // without a limit
+	status      int           // 0 before the answer begins
 }
 
 func (e *exchange) WriteHeader(status int) {
@@ -61,6 +65,15 @@ func (e *exchange) FlushError() error {
 
 func (e *exchange) Flush() { e.FlushError() }
 
+// Hijack is for websockets.
+func (e *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffered, err := http.NewResponseController(e.ResponseWriter).Hijack()
+	if err == nil {
+		e.status = http.StatusSwitchingProtocols
+	}
+	return conn, buffered, err
+}
+
 // Unwrap is for http.ResponseController.
 func (e *exchange) Unwrap() http.ResponseWriter { return e.ResponseWriter }
 
@@ -74,7 +87,7 @@ func Wrap(mux *http.ServeMux, maxBodyBytes int64, middleware ...func(http.Handle
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		e := &exchange{ResponseWriter: w, id: requestID(r), traceID: traceID(r)}
+		e := &exchange{ResponseWriter: w, id: requestID(r), traceID: traceID(r), body: r.Body}
 		w.Header().Set("X-Request-Id", e.id)
 		if draining.Load() {
 			w.Header().Set("Connection", "close")
@@ -92,6 +105,16 @@ func Wrap(mux *http.ServeMux, maxBodyBytes int64, middleware ...func(http.Handle
 		if !whole {
 			panic(http.ErrAbortHandler) // so that the client sees it, too
 		}
+	})
+}
+
+// BodyLimit gives a route a limit of its own.
+func BodyLimit(maxBodyBytes int64, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if e, ok := r.Context().Value(exchangeKey{}).(*exchange); ok {
+			r.Body = http.MaxBytesReader(e.ResponseWriter, e.body, maxBodyBytes)
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 

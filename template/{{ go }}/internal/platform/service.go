@@ -27,7 +27,13 @@ const (
 	healthcheckTimeout = 2 * time.Second
 )
 
-var draining atomic.Bool
+var (
+	draining atomic.Bool
+	stopping = make(chan struct{})
+)
+
+// Stopping is closed when the drain delay is over, for what streams to end.
+func Stopping() <-chan struct{} { return stopping }
 
 // Start reads the settings and sets up the default logger. It ends the process
 // where the settings are wrong, and after a command that is not to serve.
@@ -129,6 +135,7 @@ func Serve(settings Settings, handler http.Handler) error {
 	deadline, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	time.Sleep(time.Duration(settings.DrainDelay) * time.Second)
+	close(stopping)
 	if err := server.Shutdown(deadline); err != nil {
 		return fmt.Errorf("cut off %s after the signal: %w", timeout, err)
 	}

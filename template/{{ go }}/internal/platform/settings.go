@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -42,22 +43,25 @@ func Load(settings embedding) error {
 	if err != nil {
 		return err
 	}
+	variables := env.ToMap(os.Environ()) // once: a parse takes away what is `unset`
 	var wrong []error
 	for _, field := range fields {
 		// One variable at a time: an error of the library has the name of a field, and the value.
-		value := os.Getenv(field.Key)
+		value := variables[field.Key]
 		trial := reflect.New(reflect.TypeOf(settings).Elem()).Interface().(embedding)
 		err := env.ParseWithOptions(trial, env.Options{Environment: map[string]string{field.Key: value}})
 		_, unread := errors.AsType[env.ParseError](err)
+		_, unloaded := errors.AsType[env.LoadFileContentError](err)
 		missing := value == "" && !field.HasDefaultValue && (field.Required || field.NotEmpty)
-		if unread || missing || !trial.common().inRange() {
-			wrong = append(wrong, fmt.Errorf("configuration error: %s wants %s", field.Key, wanted(trial, field.Key)))
+		if unread || unloaded || missing || !trial.common().inRange() {
+			want := cmp.Or(wanted(reflect.TypeOf(settings).Elem(), field.Key), "a valid value")
+			wrong = append(wrong, fmt.Errorf("configuration error: %s wants %s", field.Key, want))
 		}
 	}
 	if wrong != nil {
 		return errors.Join(wrong...)
 	}
-	if err := env.Parse(settings); err != nil {
+	if err := env.ParseWithOptions(settings, env.Options{Environment: variables}); err != nil {
 		return err
 	}
 	if s := settings.common(); s.ShutdownTimeout <= s.DrainDelay {
@@ -66,12 +70,17 @@ func Load(settings embedding) error {
 	return nil
 }
 
-func wanted(settings embedding, variable string) string {
-	for _, field := range reflect.VisibleFields(reflect.TypeOf(settings).Elem()) {
-		key, _, _ := strings.Cut(field.Tag.Get("env"), ",")
-		if want, ok := field.Tag.Lookup("want"); ok && key == variable {
-			return want
+func wanted(settings reflect.Type, variable string) string {
+	for _, field := range reflect.VisibleFields(settings) {
+		if key, _, _ := strings.Cut(field.Tag.Get("env"), ","); key == variable {
+			return field.Tag.Get("want")
+		}
+		inner, ok := strings.CutPrefix(variable, field.Tag.Get("envPrefix"))
+		if ok && inner != variable && field.Type.Kind() == reflect.Struct {
+			if want := wanted(field.Type, inner); want != "" {
+				return want
+			}
 		}
 	}
-	return "a valid value"
+	return ""
 }

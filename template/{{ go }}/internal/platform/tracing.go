@@ -74,9 +74,3 @@ func spanTraceID(ctx context.Context) string {
 	}
 	return ""
 }
-
-// Transport gives each request that a client makes a span, and tells the called
-// service of it.
-func Transport(next http.RoundTripper) http.RoundTripper {
-	return otelhttp.NewTransport(next)
-}

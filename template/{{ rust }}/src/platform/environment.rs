@@ -1,6 +1,6 @@
 //! Settings from the environment.
 
-use std::{env, ops::RangeInclusive};
+use std::{env, fmt::Display, ops::RangeInclusive, str::FromStr};
 
 /// The variables, and what is wrong with those that have been read.
 pub struct Environment<'a> {
@@ -46,7 +46,12 @@ impl Environment<'_> {
     }
 
     /// A number within `range`.
-    pub fn number(&mut self, name: &str, default: u16, range: RangeInclusive<u16>) -> Option<u16> {
+    pub fn number<T: Display + FromStr + PartialOrd>(
+        &mut self,
+        name: &str,
+        default: T,
+        range: RangeInclusive<T>,
+    ) -> Option<T> {
         let want = format!("a number from {} to {}", range.start(), range.end());
         self.get(name, Some(&default.to_string()), &want, |value| {
             value.parse().ok().filter(|number| range.contains(number))

@@ -6,7 +6,7 @@ use axum::{
     Router,
     body::{Body, HttpBody},
     extract::{DefaultBodyLimit, MatchedPath, Request},
-    http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header::CONTENT_TYPE},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
@@ -18,6 +18,8 @@ use uuid::Uuid;
 use super::{problem, server, telemetry};
 
 const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// The status of a request whose client has left, as nginx has it: nobody sees it.
+const CLIENT_LEFT: u16 = 499;
 const REQUEST_ID: &str = "x-request-id";
 
 /// Adds probes, metrics and `openapi` to the service's routes, and what every
@@ -29,8 +31,10 @@ pub fn router(routes: Router, openapi: &'static str) -> Router {
         .route("/readyz", get(server::ready))
         .route("/metrics", get(telemetry::metrics))
         .route("/openapi.json", get(openapi))
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(middleware::from_fn(observe))
+        .layer((
+            middleware::from_fn(observe),
+            DefaultBodyLimit::max(MAX_BODY_BYTES),
+        ))
 }
 
 /// Answers a request within a span, measures it and logs it.
@@ -40,9 +44,14 @@ async fn observe(mut request: Request, next: Next) -> Response {
     let span = span(&request, &id);
     let header = HeaderValue::try_from(id).expect("an id has visible characters");
     request.headers_mut().insert(REQUEST_ID, header.clone());
-    let method = request.method().clone();
-    let path = request.uri().path().to_owned();
-    let route = request.extensions().get::<MatchedPath>().cloned();
+    let mut exchange = Exchange {
+        start,
+        span: span.clone(),
+        method: request.method().clone(),
+        path: request.uri().path().to_owned(),
+        route: request.extensions().get::<MatchedPath>().cloned(),
+        status: StatusCode::from_u16(CLIENT_LEFT).expect("a status"),
+    };
 
     let answer = AssertUnwindSafe(next.run(request))
         .catch_unwind()
@@ -51,32 +60,55 @@ async fn observe(mut request: Request, next: Next) -> Response {
         .instrument(span.clone())
         .await;
 
-    let elapsed = start.elapsed();
-    let status = answer.status();
-    #[cfg(feature = "otel")]
-    super::otel::answer(&span, status);
-    let route = route.as_ref().map_or("", MatchedPath::as_str);
-    telemetry::measure(method.as_str(), route, status.as_str(), elapsed);
-    macro_rules! log {
-        ($level:ident) => {
-            tracing::$level!(
-                parent: &span,
-                method = method.as_str(),
-                path,
-                status = status.as_u16(),
-                duration_ms = (elapsed.as_secs_f64() * 1e6).round() / 1e3,
-                "request"
-            )
-        };
-    }
-    match path.as_str() {
-        "/livez" | "/readyz" | "/metrics" => log!(debug),
-        _ if status.is_server_error() => log!(error),
-        _ => log!(info),
-    }
+    exchange.status = answer.status();
+    drop(exchange);
     let mut answer = answer.map(|body| within(span, body));
     answer.headers_mut().insert(REQUEST_ID, header);
     answer
+}
+
+/// A request, which is noted when it is answered or given up.
+struct Exchange {
+    start: Instant,
+    span: Span,
+    method: Method,
+    path: String,
+    route: Option<MatchedPath>,
+    status: StatusCode,
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let elapsed = self.start.elapsed();
+        let status = self.status;
+        #[cfg(feature = "otel")]
+        super::otel::answer(&self.span, status);
+        let method = self.method.as_str();
+        let route = self.route.as_ref().map_or("", MatchedPath::as_str);
+        telemetry::measure(method, route, status.as_str(), elapsed);
+        macro_rules! log {
+            ($level:ident) => {
+                tracing::$level!(
+                    parent: &self.span,
+                    method,
+                    path = self.path,
+                    status = status.as_u16(),
+                    duration_ms = (elapsed.as_secs_f64() * 1e6).round() / 1e3,
+                    "request"
+                )
+            };
+        }
+        match self.path.as_str() {
+            path if routine(path) => log!(debug),
+            _ if status.is_server_error() => log!(error),
+            _ => log!(info),
+        }
+    }
+}
+
+/// Whether a path is one that machines ask for all day.
+pub(super) fn routine(path: &str) -> bool {
+    matches!(path, "/livez" | "/readyz" | "/metrics")
 }
 
 /// The id that came with the request if it is 1 to 128 of `A-Z a-z 0-9 . _ -`, else a
@@ -98,7 +130,7 @@ fn span(request: &Request, request_id: &str) -> Span {
         return span;
     }
     let trace_id = trace_id(request.headers());
-    tracing::error_span!("request", request_id, trace_id)
+    tracing::error_span!(target: "untraced", "request", request_id, trace_id)
 }
 
 /// The trace that a W3C `traceparent` names.

@@ -15,6 +15,7 @@ mod telemetry;
 pub use self::{
     environment::Environment,
     http::{propagate, router},
-    server::{healthcheck, serve},
+    problem::Problem,
+    server::{healthcheck, serve, stopping},
     telemetry::init,
 };

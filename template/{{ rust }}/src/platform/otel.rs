@@ -1,6 +1,6 @@
 //! Spans for an OpenTelemetry collector, where `OTEL_EXPORTER_OTLP_ENDPOINT` names one.
 
-use std::{env, sync::OnceLock};
+use std::{env, process, sync::OnceLock};
 
 use axum::{
     extract::{MatchedPath, Request},
@@ -15,7 +15,13 @@ use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::{Resource, propagation::TraceContextPropagator, trace::SdkTracerProvider};
 use tracing::{Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
-use tracing_subscriber::{Layer, filter::LevelFilter, registry::LookupSpan};
+use tracing_subscriber::{
+    Layer,
+    filter::{LevelFilter, Targets},
+    registry::LookupSpan,
+};
+
+use super::http::routine;
 
 static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
 
@@ -24,21 +30,27 @@ pub(super) fn layer<S>(service: &'static str, version: &'static str) -> Option<i
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT")?;
-    let exporter = SpanExporter::builder().with_http().build();
+    env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT").filter(|endpoint| !endpoint.is_empty())?;
+    let Ok(exporter) = SpanExporter::builder().with_http().build() else {
+        eprintln!(
+            "OTEL_EXPORTER_OTLP_ENDPOINT: want an http:// URL, and what fits it in OTEL_EXPORTER_OTLP_*"
+        );
+        process::exit(2)
+    };
     let name = env::var("OTEL_SERVICE_NAME").unwrap_or_else(|_| service.to_owned());
     let resource = Resource::builder()
         .with_service_name(name)
         .with_attribute(KeyValue::new("service.version", version));
     let provider = SdkTracerProvider::builder()
         .with_resource(resource.build())
-        .with_batch_exporter(exporter.expect("OTEL_EXPORTER_OTLP_* fit together"))
+        .with_batch_exporter(exporter)
         .build();
     let tracer = provider.tracer(service);
     global::set_text_map_propagator(TraceContextPropagator::new());
     PROVIDER.set(provider).ok();
     let layer = tracing_opentelemetry::layer().with_tracer(tracer);
-    Some(layer.with_filter(LevelFilter::INFO))
+    let exported = Targets::new().with_default(LevelFilter::INFO);
+    Some(layer.with_filter(exported.with_target("untraced", LevelFilter::OFF)))
 }
 
 /// Exports what has not been exported yet.
@@ -51,7 +63,7 @@ pub(super) fn stop() {
 /// The span of a request, within the trace of its caller. There is none where no
 /// span is exported.
 pub(super) fn span(request: &Request, request_id: &str) -> Option<Span> {
-    PROVIDER.get()?;
+    PROVIDER.get().filter(|_| !routine(request.uri().path()))?;
     let method = request.method().as_str();
     let route = request
         .extensions()

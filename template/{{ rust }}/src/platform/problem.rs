@@ -1,14 +1,31 @@
 //! Error answers as `application/problem+json` (RFC 9457).
 
+use std::fmt::Display;
+
 use axum::{
     body::{Body, to_bytes},
     http::{
         HeaderValue, StatusCode,
-        header::{CONTENT_LENGTH, CONTENT_TYPE},
+        header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
     },
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use serde_json::json;
+
+/// An error answer, and what it tells the client. `?` makes a 500 of any other error.
+pub struct Problem(pub StatusCode, pub String);
+
+impl<E: Display> From<E> for Problem {
+    fn from(error: E) -> Self {
+        Self(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        (self.0, self.1).into_response()
+    }
+}
 
 /// Makes a problem of an error answer in plain text, or without a body. What a 500
 /// says goes into the log, and not to the client.
@@ -16,6 +33,7 @@ pub(super) async fn describe(answer: Response) -> Response {
     let (mut parts, body) = answer.into_parts();
     let status = parts.status;
     let plain = match parts.headers.get(CONTENT_TYPE) {
+        _ if parts.headers.contains_key(CONTENT_ENCODING) => false,
         Some(kind) => kind.as_bytes().starts_with(b"text/plain"),
         None => true,
     };

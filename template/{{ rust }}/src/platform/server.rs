@@ -4,7 +4,10 @@ use std::{
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
     process,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        LazyLock,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -14,6 +17,7 @@ use tokio::{
     net::TcpListener,
     select,
     signal::unix::{SignalKind, signal},
+    sync::watch,
     time::sleep,
 };
 use tracing::{error, info};
@@ -21,6 +25,7 @@ use tracing::{error, info};
 const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
 static DRAINING: AtomicBool = AtomicBool::new(false);
+static STOPPING: LazyLock<watch::Sender<bool>> = LazyLock::new(watch::Sender::default);
 
 /// After SIGTERM or SIGINT the service is not ready, takes new requests for
 /// `drain_delay` and finishes those in flight. What is left `shutdown_timeout`
@@ -47,6 +52,7 @@ pub async fn serve(
             process::exit(1);
         });
         sleep(drain_delay).await;
+        STOPPING.send_replace(true);
     };
     info!(address = %listener.local_addr()?, "listening");
     let listener = listener.tap_io(|stream| _ = stream.set_nodelay(true));
@@ -57,6 +63,16 @@ pub async fn serve(
     super::otel::stop();
     info!("stopped");
     Ok(())
+}
+
+/// Waits until the drain delay is over, for what streams to end:
+/// `lines.take_until(platform::stopping())`.
+pub async fn stopping() {
+    STOPPING
+        .subscribe()
+        .wait_for(|stopping| *stopping)
+        .await
+        .ok();
 }
 
 /// Answers `/readyz`.

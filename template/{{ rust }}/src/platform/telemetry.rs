@@ -1,6 +1,6 @@
 //! What an operator sees: JSON log lines and Prometheus metrics.
 
-use std::{fmt, panic, sync::LazyLock, time::Duration};
+use std::{fmt, panic, sync::OnceLock, time::Duration};
 
 use axum::http::{HeaderName, header::CONTENT_TYPE};
 use metrics::{Unit, describe_histogram, gauge, histogram};
@@ -26,28 +26,27 @@ const DURATION: &str = "http_server_request_duration_seconds";
 const BUCKETS: [f64; 11] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
+const METHODS: [&str; 9] = [
+    "CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE",
+];
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-static METRICS: LazyLock<PrometheusHandle> = LazyLock::new(|| {
-    let builder = PrometheusBuilder::new().set_buckets(&BUCKETS);
-    let metrics = builder
-        .and_then(PrometheusBuilder::install_recorder)
-        .expect("one recorder");
-    describe_histogram!(
-        DURATION,
-        Unit::Seconds,
-        "Time from a request's headers to its answer."
-    );
-    Collector::default().describe();
-    metrics
-});
+static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
 
 /// Starts to log what `tracing` and `log` are told, panics too, and to keep what
-/// `metrics` is told.
-pub fn init(service: &'static str, version: &'static str, level: LevelFilter) {
+/// `metrics` is told, the way that `builder` says.
+pub fn init(
+    service: &'static str,
+    version: &'static str,
+    level: LevelFilter,
+    builder: PrometheusBuilder,
+) {
     let lines = tracing_subscriber::fmt::layer()
         .fmt_fields(JsonFields::new())
-        .event_format(Line { service, version })
+        .event_format(Line {
+            service: service.into(),
+            version: version.into(),
+        })
         .with_filter(level);
     let subscriber = tracing_subscriber::registry().with(lines);
     #[cfg(feature = "otel")]
@@ -55,13 +54,21 @@ pub fn init(service: &'static str, version: &'static str, level: LevelFilter) {
     subscriber.init();
     panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
 
-    LazyLock::force(&METRICS);
+    let builder = builder.set_buckets(&BUCKETS);
+    let recorder = builder.and_then(PrometheusBuilder::install_recorder);
+    let metrics = METRICS.get_or_init(|| recorder.expect("one recorder"));
+    Collector::default().describe();
+    describe_histogram!(
+        DURATION,
+        Unit::Seconds,
+        "Time from a request's headers to its answer."
+    );
     gauge!("build_info", "service" => service, "version" => version).set(1);
     tokio::spawn(async {
         let mut interval = tokio::time::interval(UPKEEP_INTERVAL);
         loop {
             interval.tick().await;
-            METRICS.run_upkeep();
+            metrics.run_upkeep();
         }
     });
 }
@@ -71,22 +78,19 @@ pub(super) async fn metrics() -> ([(HeaderName, &'static str); 1], String) {
     Collector::default().collect();
     (
         [(CONTENT_TYPE, "text/plain; version=0.0.4")],
-        METRICS.render(),
+        METRICS
+            .get()
+            .map_or_else(String::new, PrometheusHandle::render),
     )
 }
 
 /// Keeps how long a request took. `route` is a pattern and never a path, so that no
 /// client chooses a label.
 pub(super) fn measure(method: &str, route: &str, status: &str, elapsed: Duration) {
-    let method = match method {
-        "CONNECT" | "DELETE" | "GET" | "HEAD" | "OPTIONS" | "PATCH" | "POST" | "PUT" | "TRACE" => {
-            method
-        }
-        _ => "_OTHER",
-    };
+    let known = METHODS.iter().find(|known| **known == method);
     histogram!(
         DURATION,
-        "http_request_method" => method.to_owned(),
+        "http_request_method" => *known.unwrap_or(&"_OTHER"),
         "http_route" => route.to_owned(),
         "http_response_status_code" => status.to_owned(),
     )
@@ -95,8 +99,8 @@ pub(super) fn measure(method: &str, route: &str, status: &str, elapsed: Duration
 
 /// An event as one line of JSON, with the fields of the spans around it.
 struct Line {
-    service: &'static str,
-    version: &'static str,
+    service: Value,
+    version: Value,
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, JsonFields> for Line {
@@ -122,9 +126,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, JsonFields> for Line
         write!(writer, r#"{{"time":""#)?;
         SystemTime.format_time(&mut writer)?;
         write!(writer, r#"","level":"{level}","msg":{message},"#)?;
-        write!(writer, r#""service":"{service}","version":"{version}""#)?;
+        write!(writer, r#""service":{service},"version":{version}"#)?;
         for (name, value) in fields {
-            if !["time", "level", "msg", "service", "version"].contains(&name.as_str()) {
+            let own = ["time", "level", "msg", "service", "version"].contains(&name.as_str());
+            if !own && !name.starts_with("otel.") {
                 write!(writer, ",{}:{value}", Value::from(name))?;
             }
         }
