@@ -8,7 +8,6 @@ import java.net.InetAddress;
 import java.net.Proxy;
 import java.net.URI;
 import java.net.URISyntaxException;
-import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
@@ -19,6 +18,7 @@ import org.slf4j.LoggerFactory;
 import org.springframework.boot.SpringApplication;
 import org.springframework.boot.availability.AvailabilityChangeEvent;
 import org.springframework.boot.availability.ReadinessState;
+import org.springframework.boot.context.config.ConfigDataEnvironmentPostProcessor;
 import org.springframework.boot.context.properties.bind.Binder;
 import org.springframework.boot.logging.LoggingSystem;
 import org.springframework.context.ConfigurableApplicationContext;
@@ -32,16 +32,16 @@ public final class Service {
 
   private Service() {}
 
-  /** Runs a command; without one, or with Spring's --name=value, the application. */
+  /** Runs a command; without one, or with Spring's options, the application. */
   public static void run(Class<?> application, String... args) {
-    if (Stream.of(args).allMatch(arg -> arg.matches("--[^=]+=.*"))) {
+    if (Stream.of(args).allMatch(arg -> arg.startsWith("--"))) {
       serve(application, args);
       return;
     }
+    LoggingSystem.get(Service.class.getClassLoader()).beforeInitialize();
     StandardEnvironment environment = new StandardEnvironment();
-    for (String properties : List.of("application.properties", PlatformEnvironment.PROPERTIES)) {
-      environment.getPropertySources().addLast(PlatformEnvironment.load(properties));
-    }
+    ConfigDataEnvironmentPostProcessor.applyTo(environment);
+    environment.getPropertySources().addLast(PlatformEnvironment.load());
     String name = environment.getRequiredProperty("spring.application.name");
     switch (String.join(" ", args)) {
       case "version" -> {
@@ -100,7 +100,6 @@ public final class Service {
   }
 
   private static int healthcheck(StandardEnvironment environment) {
-    LoggingSystem.get(Service.class.getClassLoader()).beforeInitialize();
     try {
       Settings.of(environment);
       Binder binder = Binder.get(environment);
