@@ -80,9 +80,9 @@ public final class Service {
     }
     int code = 1;
     try {
-      Settings settings = Settings.of(context.getEnvironment());
       AvailabilityChangeEvent.publish(context, ReadinessState.REFUSING_TRAFFIC);
       log.info("draining");
+      Settings settings = Settings.of(context.getEnvironment());
       Executor delayed =
           CompletableFuture.delayedExecutor(
               settings.drainDelaySeconds(), SECONDS, task -> new Thread(task, "drain").start());
