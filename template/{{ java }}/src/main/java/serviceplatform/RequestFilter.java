@@ -6,7 +6,6 @@ import jakarta.servlet.http.HttpServletRequest;
 import jakarta.servlet.http.HttpServletResponse;
 import java.io.IOException;
 import java.util.Set;
-import java.util.UUID;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.slf4j.Logger;
@@ -19,6 +18,8 @@ import org.springframework.core.Ordered;
 import org.springframework.core.annotation.Order;
 import org.springframework.http.HttpHeaders;
 import org.springframework.http.HttpStatus;
+import org.springframework.util.AlternativeJdkIdGenerator;
+import org.springframework.util.IdGenerator;
 import org.springframework.util.StringUtils;
 import org.springframework.util.unit.DataSize;
 import org.springframework.web.filter.OncePerRequestFilter;
@@ -33,6 +34,7 @@ final class RequestFilter extends OncePerRequestFilter {
   private static final Logger log = LoggerFactory.getLogger(RequestFilter.class);
 
   private static final String HEADER = "X-Request-Id";
+  private static final IdGenerator IDS = new AlternativeJdkIdGenerator();
   private static final Pattern ID = Pattern.compile("[A-Za-z0-9._-]{1,128}");
   private static final Pattern TRACEPARENT =
       Pattern.compile(
@@ -90,7 +92,7 @@ final class RequestFilter extends OncePerRequestFilter {
   }
 
   private static String requestId(String sent) {
-    return sent != null && ID.matcher(sent).matches() ? sent : UUID.randomUUID().toString();
+    return sent != null && ID.matcher(sent).matches() ? sent : IDS.generateId().toString();
   }
 
   private static String traceId(String traceparent) {
