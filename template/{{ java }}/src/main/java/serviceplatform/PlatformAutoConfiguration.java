@@ -68,11 +68,13 @@ class PlatformAutoConfiguration {
     return task -> {
       Map<String, String> context = MDC.getCopyOfContextMap();
       return () -> {
+        Map<String, String> earlier = MDC.getCopyOfContextMap();
         MDC.setContextMap(context == null ? Map.of() : context);
         try {
           task.run();
         } finally {
-          MDC.clear();
+          // A pool that is full runs the task on the thread that has sent it.
+          MDC.setContextMap(earlier == null ? Map.of() : earlier);
         }
       };
     };

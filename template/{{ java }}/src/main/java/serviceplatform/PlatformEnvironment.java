@@ -16,27 +16,25 @@ import org.springframework.core.io.support.ResourcePropertySource;
 
 /** Adds the platform's properties, and has all settings checked before anything else starts. */
 final class PlatformEnvironment implements EnvironmentPostProcessor {
-  static final String PROPERTIES = "serviceplatform/platform.properties";
-
   @Override
   public void postProcessEnvironment(
       ConfigurableEnvironment environment, SpringApplication application) {
-    environment.getPropertySources().addLast(load(PROPERTIES));
+    environment.getPropertySources().addLast(load());
     Set<String> problems = new LinkedHashSet<>();
     try {
       Settings.of(environment);
     } catch (SettingsException e) {
       e.getMessage().lines().forEach(problems::add);
       // Good enough until the service's own settings are checked, too.
-      environment.getPropertySources().addFirst(load(PROPERTIES));
+      environment.getPropertySources().addFirst(load());
     }
     application.addInitializers(context ->
         context.addBeanFactoryPostProcessor(beans -> check(environment, beans, problems)));
   }
 
-  static PropertySource<?> load(String properties) {
+  static PropertySource<?> load() {
     try {
-      return new ResourcePropertySource("classpath:" + properties);
+      return new ResourcePropertySource("classpath:serviceplatform/platform.properties");
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

@@ -5,9 +5,7 @@ import jakarta.servlet.ServletException;
 import jakarta.servlet.http.HttpServletRequest;
 import jakarta.servlet.http.HttpServletResponse;
 import java.io.IOException;
-import java.util.Objects;
 import java.util.Set;
-import java.util.UUID;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.slf4j.Logger;
@@ -20,6 +18,9 @@ import org.springframework.core.Ordered;
 import org.springframework.core.annotation.Order;
 import org.springframework.http.HttpHeaders;
 import org.springframework.http.HttpStatus;
+import org.springframework.util.AlternativeJdkIdGenerator;
+import org.springframework.util.IdGenerator;
+import org.springframework.util.StringUtils;
 import org.springframework.util.unit.DataSize;
 import org.springframework.web.filter.OncePerRequestFilter;
 import org.springframework.web.server.ResponseStatusException;
@@ -33,6 +34,7 @@ final class RequestFilter extends OncePerRequestFilter {
   private static final Logger log = LoggerFactory.getLogger(RequestFilter.class);
 
   private static final String HEADER = "X-Request-Id";
+  private static final IdGenerator IDS = new AlternativeJdkIdGenerator();
   private static final Pattern ID = Pattern.compile("[A-Za-z0-9._-]{1,128}");
   private static final Pattern TRACEPARENT =
       Pattern.compile(
@@ -72,7 +74,7 @@ final class RequestFilter extends OncePerRequestFilter {
       MDC.put("trace_id", traceId);
     }
     try {
-      if (request.getContentLengthLong() > maxBodySize && !isMultipart(request)) {
+      if (request.getContentLengthLong() > maxBodySize && !isUpload(request)) {
         response.sendError(HttpStatus.CONTENT_TOO_LARGE.value());
       } else {
         chain.doFilter(limited(request), response);
@@ -90,24 +92,26 @@ final class RequestFilter extends OncePerRequestFilter {
   }
 
   private static String requestId(String sent) {
-    return sent != null && ID.matcher(sent).matches() ? sent : UUID.randomUUID().toString();
+    return sent != null && ID.matcher(sent).matches() ? sent : IDS.generateId().toString();
   }
 
   private static String traceId(String traceparent) {
     // With tracing the observation has put a traceId there, which is logged by the same name.
-    Matcher matcher = TRACEPARENT.matcher(Objects.requireNonNullElse(traceparent, ""));
-    return MDC.get("traceId") == null && matcher.matches() ? matcher.group(1) : null;
+    if (traceparent == null || MDC.get("traceId") != null) {
+      return null;
+    }
+    Matcher matcher = TRACEPARENT.matcher(traceparent);
+    return matcher.matches() ? matcher.group(1) : null;
   }
 
   /** Spring has limits of its own for the parts of an upload. */
-  private static boolean isMultipart(HttpServletRequest request) {
-    String type = request.getContentType();
-    return type != null && type.startsWith("multipart/");
+  private static boolean isUpload(HttpServletRequest request) {
+    return StringUtils.startsWithIgnoreCase(request.getContentType(), "multipart/form-data");
   }
 
   /** Counts a body whose length is not declared. */
   private HttpServletRequest limited(HttpServletRequest request) {
-    if (request.getHeader(HttpHeaders.TRANSFER_ENCODING) == null || isMultipart(request)) {
+    if (request.getContentLengthLong() >= 0 || isUpload(request)) {
       return request;
     }
     return new ContentCachingRequestWrapper(request, Math.toIntExact(maxBodySize)) {
@@ -131,10 +135,8 @@ final class RequestFilter extends OncePerRequestFilter {
     boolean gone =
         failure != null && DisconnectedClientHelper.isClientDisconnectedException(failure);
     boolean fault = (thrown != null || status >= 500) && !gone;
-    Level level = fault ? Level.ERROR : Level.INFO;
-    if (PROBES.contains(request.getRequestURI())) {
-      level = Level.DEBUG;
-    }
+    boolean probe = PROBES.contains(request.getRequestURI()) && failure == null;
+    Level level = probe ? Level.DEBUG : fault ? Level.ERROR : Level.INFO;
     long nanos = System.nanoTime() - (long) request.getAttribute(BEGAN);
     log.atLevel(level)
         .addKeyValue("method", request.getMethod())

@@ -1,22 +1,24 @@
 package serviceplatform;
 
+import static java.util.concurrent.TimeUnit.SECONDS;
+
 import java.io.IOException;
-import java.lang.reflect.Method;
 import java.net.HttpURLConnection;
 import java.net.InetAddress;
 import java.net.Proxy;
 import java.net.URI;
 import java.net.URISyntaxException;
-import java.time.Duration;
-import java.util.List;
 import java.util.Objects;
-import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
+import java.util.concurrent.TimeoutException;
 import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.springframework.boot.SpringApplication;
 import org.springframework.boot.availability.AvailabilityChangeEvent;
 import org.springframework.boot.availability.ReadinessState;
+import org.springframework.boot.context.config.ConfigDataEnvironmentPostProcessor;
 import org.springframework.boot.context.properties.bind.Binder;
 import org.springframework.boot.logging.LoggingSystem;
 import org.springframework.context.ConfigurableApplicationContext;
@@ -30,16 +32,16 @@ public final class Service {
 
   private Service() {}
 
-  /** Runs a command; without one, or with Spring's --name=value, the application. */
+  /** Runs a command; without one, or with Spring's options, the application. */
   public static void run(Class<?> application, String... args) {
-    if (Stream.of(args).allMatch(arg -> arg.matches("--[^=]+=.*"))) {
+    if (Stream.of(args).allMatch(arg -> arg.startsWith("--"))) {
       serve(application, args);
       return;
     }
+    LoggingSystem.get(Service.class.getClassLoader()).beforeInitialize();
     StandardEnvironment environment = new StandardEnvironment();
-    for (String properties : List.of("application.properties", PlatformEnvironment.PROPERTIES)) {
-      environment.getPropertySources().addLast(PlatformEnvironment.load(properties));
-    }
+    ConfigDataEnvironmentPostProcessor.applyTo(environment);
+    environment.getPropertySources().addLast(PlatformEnvironment.load());
     String name = environment.getRequiredProperty("spring.application.name");
     switch (String.join(" ", args)) {
       case "version" -> {
@@ -55,78 +57,49 @@ public final class Service {
   }
 
   private static void serve(Class<?> application, String... args) {
+    SpringApplication spring = new SpringApplication(application);
+    spring.setRegisterShutdownHook(false);
     ConfigurableApplicationContext context;
     try {
-      context = SpringApplication.run(application, args);
+      context = spring.run(args);
     } catch (RuntimeException e) {
       if (SettingsReporter.problem(e).isPresent()) {
         System.exit(2);
       }
       throw e;
     }
+    Runtime.getRuntime().addShutdownHook(new Thread(() -> end(context), "shutdown"));
     Integer port = context.getEnvironment().getProperty("local.server.port", Integer.class);
     log.atInfo().addKeyValue("port", port).log("listening");
-    AtomicBoolean draining = new AtomicBoolean();
-    for (String signal : List.of("TERM", "INT")) {
-      handle(signal, () -> end(context, draining));
-    }
   }
 
-  /** Takes a signal from the JVM, whose exit code for it is not 0. */
-  private static void handle(String signal, Runnable action) {
-    try {
-      // By reflection: javac warns of sun.misc, and no option turns that off.
-      Class<?> type = Class.forName("sun.misc.Signal");
-      Class<?> handler = Class.forName("sun.misc.SignalHandler");
-      Object proxy =
-          java.lang.reflect.Proxy.newProxyInstance(
-              Service.class.getClassLoader(),
-              new Class<?>[] {handler},
-              (self, method, arguments) -> {
-                action.run();
-                return null;
-              });
-      Method handle = type.getMethod("handle", type, handler);
-      handle.invoke(null, type.getConstructor(String.class).newInstance(signal), proxy);
-    } catch (ReflectiveOperationException e) {
-      throw new IllegalStateException("the module jdk.unsupported is missing", e);
+  /** Drains before Spring's shutdown, which stops executors that requests may need. */
+  private static void end(ConfigurableApplicationContext context) {
+    if (!context.isActive()) {
+      return;
     }
-  }
-
-  /** Drains, and cuts off at the deadline what is left; a second signal does so at once. */
-  private static void end(ConfigurableApplicationContext context, AtomicBoolean draining) {
+    int code = 1;
     try {
-      if (draining.compareAndSet(false, true)) {
-        Settings settings = Settings.of(context.getEnvironment());
-        Thread.ofPlatform()
-            .name("drain")
-            .daemon(false)
-            .start(() -> drain(context, Duration.ofSeconds(settings.drainDelaySeconds())))
-            .join(Duration.ofSeconds(settings.shutdownTimeoutSeconds()));
-        log.error("shutdown deadline exceeded: requests in flight are cut off");
-      }
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
+      AvailabilityChangeEvent.publish(context, ReadinessState.REFUSING_TRAFFIC);
+      log.info("draining");
+      Settings settings = Settings.of(context.getEnvironment());
+      Executor delayed =
+          CompletableFuture.delayedExecutor(
+              settings.drainDelaySeconds(), SECONDS, task -> new Thread(task, "drain").start());
+      CompletableFuture.runAsync(context::close, delayed)
+          .get(settings.shutdownTimeoutSeconds(), SECONDS);
+      log.info("stopped");
+      code = 0;
+    } catch (TimeoutException e) {
+      log.error("shutdown deadline exceeded: requests in flight are cut off");
+    } catch (Exception e) {
+      log.error("shutdown failed", e);
     }
-    Runtime.getRuntime().halt(1);
-  }
-
-  /** Before Spring's shutdown begins, since that stops executors which requests may need. */
-  private static void drain(ConfigurableApplicationContext context, Duration delay) {
-    AvailabilityChangeEvent.publish(context, ReadinessState.REFUSING_TRAFFIC);
-    log.info("draining");
-    try {
-      Thread.sleep(delay);
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-    }
-    context.close();
-    log.info("stopped");
-    System.exit(0);
+    // The JVM's own exit code for a signal is not 0.
+    Runtime.getRuntime().halt(code);
   }
 
   private static int healthcheck(StandardEnvironment environment) {
-    LoggingSystem.get(Service.class.getClassLoader()).beforeInitialize();
     try {
       Settings.of(environment);
       Binder binder = Binder.get(environment);
