@@ -81,10 +81,10 @@ class Observe:
             recorded = True
             seconds = perf_counter() - started_at
             series(scope["method"], route_of(scope), status).observe(seconds)
-            if status >= 500:
-                level = logging.ERROR
-            elif scope["path"] in PATHS:
+            if scope["path"] in PATHS:
                 level = logging.DEBUG
+            elif status >= 500:
+                level = logging.ERROR
             if self.log.is_enabled_for(level):
                 self.log.log(
                     level,
