@@ -20,7 +20,7 @@ export function buildServer(settings: Settings): FastifyInstance {
 
   server.setErrorHandler(sendProblem)
   server.setNotFoundHandler(sendNotFound)
-  server.register(platform, { service, version, drainDelay: settings.DRAIN_DELAY_SECONDS * 1000 })
+  server.register(platform, { drainDelay: settings.DRAIN_DELAY_SECONDS * 1000 })
   server.register(app, { settings })
   return server
 }

@@ -11,23 +11,27 @@ export interface Commands<S extends CommonSettings> {
 /** Runs what the command line asks for: nothing (serve), `version` or `healthcheck`. */
 export async function run<S extends CommonSettings>(commands: Commands<S>): Promise<void> {
   const { service, version, readSettings, serve } = commands
-  const command = process.argv.slice(2).join(' ')
   try {
-    if (command === '') {
-      const settings = readSettings(process.env)
-      // Until it serves: the kernel drops a signal that a container's first process
-      // has no handler for.
-      const exit = () => process.exit()
-      process.on('SIGTERM', exit)
-      await serve(settings)
-      process.off('SIGTERM', exit)
-    } else if (command === 'version') {
-      console.log(`${service} ${version}`)
-    } else if (command === 'healthcheck') {
-      process.exitCode = await healthcheck(readSettings(process.env))
-    } else {
-      console.error(`usage: ${service} [version | healthcheck]`)
-      process.exitCode = 2
+    switch (process.argv.slice(2).join(' ')) {
+      case '': {
+        const settings = readSettings(process.env)
+        // Until it serves: the kernel drops a signal that a container's first process
+        // has no handler for.
+        const exit = () => process.exit()
+        process.on('SIGTERM', exit)
+        await serve(settings)
+        process.off('SIGTERM', exit)
+        break
+      }
+      case 'version':
+        console.log(`${service} ${version}`)
+        break
+      case 'healthcheck':
+        process.exitCode = await healthcheck(readSettings(process.env))
+        break
+      default:
+        console.error(`usage: ${service} [version | healthcheck]`)
+        process.exitCode = 2
     }
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error

@@ -5,12 +5,11 @@ import type { CommonSettings } from './settings.ts'
 export async function healthcheck({ HOST, PORT }: CommonSettings): Promise<number> {
   const host = HOST === '0.0.0.0' ? '127.0.0.1' : HOST === '::' ? '::1' : HOST
   const url = `http://${isIPv6(host) ? `[${host}]` : host}:${PORT}/livez`
-  try {
-    const { status } = await fetch(url, { signal: AbortSignal.timeout(2_000), redirect: 'error' })
-    if (status === 200) return 0
-    console.error(`healthcheck: ${url}: status ${status}`)
-  } catch (error) {
-    console.error(`healthcheck: ${url}: ${(error as Error).cause ?? error}`)
-  }
+  const answer = await fetch(url, { signal: AbortSignal.timeout(2_000), redirect: 'error' }).then(
+    ({ status }) => status,
+    (error) => error.cause ?? error,
+  )
+  if (answer === 200) return 0
+  console.error(`healthcheck: ${url}: ${answer}`)
   return 1
 }

@@ -1,25 +1,19 @@
 import { readFileSync } from 'node:fs'
 import { Server } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { collectDefaultMetrics, Gauge, Histogram, register } from 'prom-client'
-import { pathOf, traceIdOf } from './logging.ts'
+import type { Logger } from 'pino'
+import { collectDefaultMetrics, Histogram, register } from 'prom-client'
+import { traceIdOf } from './logging.ts'
 
 export interface PlatformOptions {
-  service: string
-  version: string
   /** How long requests are still served once the service is to end, in milliseconds. */
   drainDelay: number
 }
 
-collectDefaultMetrics()
-
-const build = new Gauge({
-  name: 'build_info',
-  help: 'The build that is running; always 1.',
-  labelNames: ['service', 'version'],
-})
+// Every 100 ms: the default of 10 ms wakes an idle process ten times as often.
+collectDefaultMetrics({ eventLoopMonitoringPrecision: 100 })
 
 const duration = new Histogram({
   name: 'http_server_request_duration_seconds',
@@ -27,44 +21,48 @@ const duration = new Histogram({
   labelNames: ['http_request_method', 'http_route', 'http_response_status_code'],
 })
 
+const polled = new Set(['/livez', '/readyz', '/metrics'])
+
+/** The sample and the line of a request that ended: with its answer, or with its connection. */
+function record(request: FastifyRequest, { raw, statusCode, elapsedTime }: FastifyReply): void {
+  const route = request.routeOptions.url ?? ''
+  // As proxies have it: the client was gone before it got an answer.
+  const status = raw.headersSent ? statusCode : 499
+  duration.observe(
+    { http_request_method: request.method, http_route: route, http_response_status_code: status },
+    elapsedTime / 1000,
+  )
+  const level = polled.has(route) ? 'debug' : status >= 500 ? 'error' : 'info'
+  const log = request.log as Logger
+  if (!log.isLevelEnabled(level)) return
+  log[level](
+    {
+      method: request.method,
+      path: request.url.split('?', 1)[0], // without the query: that may hold a secret
+      status,
+      duration_ms: Math.round(elapsedTime * 1000) / 1000,
+    },
+    raw.writableFinished ? 'request' : 'request aborted',
+  )
+}
+
 /** What the platform asks of a service: probes, metrics, request ids and a drain. */
-export default fp<PlatformOptions>(async (app, { service, version, drainDelay }) => {
-  build.set({ service, version }, 1)
+export default fp<PlatformOptions>(async (app, { drainDelay }) => {
   let draining = false
+  let unanswered = 0
+  let onAllAnswered = () => {}
 
   app.addHook('onRequest', (request, reply, done) => {
-    unanswered.add(request)
+    unanswered += 1
+    reply.raw.once('close', () => {
+      record(request, reply)
+      unanswered -= 1
+      if (unanswered === 0) onAllAnswered()
+    })
     reply.header('x-request-id', request.id)
     const traceId = traceIdOf(request)
     if (traceId) request.log = reply.log = request.log.child({ trace_id: traceId })
     done()
-  })
-
-  app.addHook('onResponse', (request, reply, done) => {
-    answered(request)
-    const labels = {
-      http_request_method: request.method,
-      http_route: request.routeOptions.url ?? '',
-      http_response_status_code: reply.statusCode,
-    }
-    duration.observe(labels, reply.elapsedTime / 1000)
-    done()
-  })
-
-  const unanswered = new Set<FastifyRequest>()
-  let onAllAnswered = () => {}
-  const answered = (request: FastifyRequest) => {
-    unanswered.delete(request)
-    if (unanswered.size === 0) onAllAnswered()
-  }
-  app.server.on('connection', (socket) => {
-    socket.once('close', () => {
-      for (const request of unanswered) {
-        if (request.socket !== socket) continue
-        request.log.info({ method: request.method, path: pathOf(request) }, 'request aborted')
-        answered(request)
-      }
-    })
   })
 
   app.get('/livez', async () => 'ok\n')
@@ -88,7 +86,7 @@ export default fp<PlatformOptions>(async (app, { service, version, drainDelay })
     // Not http's own close(): that cuts off an answer that is not all sent yet, and waits
     // for connections on which no request ever began (fastify/fastify#7044).
     Server.prototype.close.call(app.server)
-    if (unanswered.size > 0) {
+    if (unanswered > 0) {
       await new Promise<void>((resolve) => {
         onAllAnswered = resolve
       })

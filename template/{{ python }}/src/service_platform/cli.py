@@ -2,6 +2,7 @@
 
 import argparse
 import http.client
+import signal
 import sys
 from collections.abc import Callable
 from importlib.resources import files
@@ -15,6 +16,8 @@ def main(
     service: str, app: str, settings: Callable[[], PlatformSettings], **uvicorn_options: Any
 ) -> int:
     """Runs `app`, such as "payments_app.app:app", with what uvicorn.Config takes as options."""
+    # The kernel drops a signal for which a container's first process has no handler.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     parser = argparse.ArgumentParser(service)
     parser.add_argument("command", nargs="?", choices=["version", "healthcheck"])
     command = parser.parse_args().command
@@ -26,15 +29,11 @@ def main(
     if command == "healthcheck":
         return healthcheck(loaded)
     # A health check runs again and again: it does not pay for what only serving needs.
-    from prometheus_client import Gauge  # noqa: PLC0415
-
     from . import logs, tracing  # noqa: PLC0415
     from .server import Server  # noqa: PLC0415
 
     logs.configure(loaded.log_level, service, version)
     tracing.configure(service, version)
-    build_info = Gauge("build_info", "Always 1; the labels say what runs.", ["service", "version"])
-    build_info.labels(service, version).set(1)
     return Server(resolve_name(app), loaded, **uvicorn_options).serve_until_signal()
 
 
@@ -45,16 +44,13 @@ def read_version(package: str) -> str:
 
 
 def healthcheck(settings: PlatformSettings) -> int:
-    host = str(settings.host)
-    if settings.host.is_unspecified:
-        host = "127.0.0.1" if settings.host.version == 4 else "::1"
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(str(settings.host), str(settings.host))
     connection = http.client.HTTPConnection(host, settings.port, timeout=2)
     try:
         connection.request("GET", "/livez")
-        if (status := connection.getresponse().status) == 200:
-            return 0
-        reason = f"status {status}"
+        answer: object = connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
-        reason = repr(error)
-    print(f"healthcheck: {host} port {settings.port}: {reason}", file=sys.stderr)
-    return 1
+        answer = repr(error)
+    if answer != 200:
+        sys.exit(f"healthcheck: {host} port {settings.port}: {answer}")
+    return 0

@@ -14,6 +14,7 @@ TELEMETRY: TelemetryConfig = {
     "auto_configure": True,
     "metrics": False,
     "logs": False,
+    "operation_spans": False,
     "exclude": lambda scope: scope["path"] in PATHS,
 }
 

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from contextvars import ContextVar
 from datetime import UTC, datetime
 
 import structlog
@@ -9,22 +10,25 @@ from opentelemetry import trace
 from structlog.stdlib import ExtraAdder, ProcessorFormatter
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+current_request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 LEVELS = {"warning": "warn", "critical": "error"}
 
 
 def configure(level: str, service: str, version: str) -> None:
     def complete(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-        span = trace.get_current_span().get_span_context()
-        if span.is_valid:
-            event["trace_id"] = trace.format_trace_id(span.trace_id)
-        return {
+        own = {
             "time": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
             "level": LEVELS.get(method, method),
             "msg": str(event.pop("event")).strip(),
             "service": service,
             "version": version,
-            **event,
         }
+        if request_id := current_request_id.get():
+            own["request_id"] = request_id
+        span = trace.get_current_span().get_span_context()
+        if span.is_valid:
+            own["trace_id"] = trace.format_trace_id(span.trace_id)
+        return own | event | own  # in this order, and no line overwrites them
 
     number = logging.getLevelNamesMapping()[level.upper()]
     processors: list[Processor] = [

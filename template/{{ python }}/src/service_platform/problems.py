@@ -46,6 +46,8 @@ def add_handlers(app: FastAPI) -> None:
         return problem(500, "The reason is in the service's log.")
 
 
-def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
-    body = {"title": responses.get(status, "Error"), "status": status, "detail": detail}
+def problem(status: int, detail: Any, headers: Mapping[str, str] | None = None) -> Response:
+    title = responses.get(status, "Error")
+    members = detail if isinstance(detail, dict) else {"detail": str(detail)}
+    body = {"title": title, "status": status, "detail": title} | members | {"status": status}
     return JSONResponse(body, status, headers, MEDIA_TYPE)

@@ -54,9 +54,9 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         log.info("listening", host=self.config.host, port=self.config.port)
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+    def handle_exit(self, sig: int, _frame: FrameType | None) -> None:
         if self.app.state.draining:
-            super().handle_exit(sig, frame)  # asked twice: at once
+            self.should_exit, self.force_exit = True, self.should_exit  # asked again: sooner
             return
         # For what does not even let the event loop run: says where it is, and exits with 1.
         faulthandler.dump_traceback_later(self.settings.shutdown_timeout_seconds + 1, exit=True)

@@ -10,5 +10,10 @@ class Settings(PlatformSettings):
 
 
 @lru_cache
-def get_settings() -> Settings:
+def load_settings() -> Settings:
     return Settings()
+
+
+async def get_settings() -> Settings:
+    """For endpoints, as a dependency; async, or FastAPI would call it in a thread."""
+    return load_settings()

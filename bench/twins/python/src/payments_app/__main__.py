@@ -1,4 +1,4 @@
-"""The endpoint on FastAPI and uvicorn alone."""
+"""The endpoint on FastAPI and uvicorn alone, with the limit of a body that others have anyway."""
 
 import os
 
@@ -6,7 +6,7 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel, Field
 
-app = FastAPI()
+app = FastAPI(max_body_size=1024 * 1024)
 
 
 class Greeted(BaseModel):
