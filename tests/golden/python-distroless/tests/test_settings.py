@@ -1,17 +1,7 @@
 import pytest
 
 from payments_app.__main__ import main
-from payments_app.settings import Settings, get_settings
-
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """No variable is set but those that a test sets itself."""
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.setattr("sys.argv", ["payments"])
-    get_settings.cache_clear()
-    return monkeypatch
+from payments_app.settings import Settings
 
 
 def test_defaults() -> None:

@@ -7,6 +7,7 @@ pub mod routes;
 
 use std::error::Error;
 
+use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::net::TcpListener;
 
 use crate::config::Config;
@@ -22,7 +23,7 @@ pub const VERSION: &str = match option_env!("VERSION") {
 
 /// Serves until a signal arrives, and until the requests in flight are answered.
 pub async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
-    platform::init(SERVICE, VERSION, config.log_level);
+    platform::init(SERVICE, VERSION, config.log_level, PrometheusBuilder::new());
     let listener = TcpListener::bind(config.address).await?;
     platform::serve(
         listener,

@@ -4,11 +4,11 @@ import sys
 
 from service_platform import cli
 
-from .settings import get_settings
+from .settings import load_settings
 
 
 def main() -> int:
-    return cli.main("payments", "payments_app.app:app", get_settings)
+    return cli.main("payments", "payments_app.app:app", load_settings)
 
 
 if __name__ == "__main__":
