@@ -155,7 +155,7 @@ PLANTS: dict[str, list[Plant]] = {
             f'repository: "{IMAGE}"\n      crane-image: mirror.example.com/crane:v0.22.1\n',
         ),
     ],
-    "PIP-006": [platform("ci/pipeline/build.sh", "DEBUG_FROM=", "FROM=")],
+    "PIP-006": [platform("ci/pipeline/common.sh", "DEBUG_FROM=", "FROM=")],
     "PIP-007": [team('  schedule:\n    # Every week: the newest release is built anew on fresh '
                      'bases.\n    - cron: "1 2 * * 3"\n', "")],
     "PIP-008": [

@@ -290,7 +290,7 @@ class Pipeline:
         if not self.files:
             return
         everything = self._everything()
-        if "DEBUG_FROM" not in everything:
+        if "DEBUG_FROM=" not in everything:
             yield self._finding(
                 "PIP-006", next(iter(self.files)), None, "no job builds the debug image from the release (DEBUG_FROM)"
             )

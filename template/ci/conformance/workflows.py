@@ -245,7 +245,7 @@ class Workflows:
         if not self.files:
             return
         everything = "\n".join([str(text.value) for text in self._values()] + [text.value for text in self.scripts])
-        if "DEBUG_FROM" not in everything:
+        if "DEBUG_FROM=" not in everything:
             message = "no job builds the debug image from the release (DEBUG_FROM)"
             yield _finding("PIP-006", next(iter(self.files)), None, message, _CALL)
         elif not pipeline.DEBUG_TAG.search(everything):
