@@ -15,15 +15,10 @@ CONFIG = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
 ENVIRONMENT = Environment(
     undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
 )
-for name in (
-    "dirname",
-    "from_json",
-    "hash",
-    "to_json",
-    "to_nice_yaml",
-    "regex_search",
-    "regex_replace",
-):
+# Those of Copier.
+for (
+    name
+) in "combine dirname from_json hash regex_replace regex_search to_json to_nice_yaml".split():
     ENVIRONMENT.filters[name] = str
 KNOWN = {name for name in CONFIG if not name.startswith("_")} | {
     "_copier_answers", "_copier_conf",
