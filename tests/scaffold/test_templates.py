@@ -15,17 +15,11 @@ CONFIG = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
 ENVIRONMENT = Environment(
     undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
 )
-# Those of Copier.
-for name in [
-    "combine",
-    "dirname",
-    "from_json",
-    "hash",
-    "regex_replace",
-    "regex_search",
-    "to_json",
+FILTERS = (
+    "combine", "dirname", "from_json", "hash", "regex_replace", "regex_search", "to_json",
     "to_nice_yaml",
-]:
+)  # fmt: skip
+for name in FILTERS:
     ENVIRONMENT.filters[name] = str
 KNOWN = {name for name in CONFIG if not name.startswith("_")} | {
     "_copier_answers", "_copier_conf",
