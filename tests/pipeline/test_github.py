@@ -21,7 +21,7 @@ from world import PASSWORD, RELEASE_BASE, USER, World
 
 BUILT = {
     "resolve", "verify-bases", "ci-image", "lint", "test", "verify", "build", "verify-image",
-    "sbom", "vulnerabilities",
+    "sbom", "scan", "vulnerabilities",
 }  # fmt: skip
 JOBS = BUILT | {
     "publish", "debug", "verify-debug", "sbom-debug", "publish-debug", "attest", "promote",

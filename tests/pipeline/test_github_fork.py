@@ -17,7 +17,7 @@ from rendering import Render
 
 BUILT = {
     "resolve", "ci-image", "lint", "test", "verify", "build", "verify-image", "sbom",
-    "vulnerabilities",
+    "scan", "vulnerabilities",
 }  # fmt: skip
 
 
