@@ -31,9 +31,7 @@ def provenance(predicate: dict[str, Any]) -> None:
 
 def sbom(predicate: dict[str, Any]) -> None:
     found = re.findall(r'"pkg:(\w+)/', json.dumps(predicate))
-    kinds = ", ".join(
-        f"{count} {kind}" for kind, count in sorted(collections.Counter(found).items())
-    )
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(collections.Counter(found).items()))
     line("packages", kinds or "none")
 
 

@@ -16,9 +16,8 @@ import urllib.parse
 import urllib.request
 
 sys.path.insert(0, "ci")
-from conformance.model import Result, Unusable
-
 from conformance import repo, report, vulnerabilities
+from conformance.model import Result, Unusable
 
 WATCH = ".pipeline/watch"
 
@@ -33,16 +32,12 @@ def rebuild() -> str:
             "variables[REBUILD]": "true",
         }
     except KeyError as missing:
-        raise Unusable(
-            f"cannot start the rebuild: {missing.args[0]} is not set, which GitLab does in a job"
-        ) from None
+        raise Unusable(f"cannot start the rebuild: {missing.args[0]} is not set, which GitLab does in a job") from None
     authorities = os.environ.get("CI_SERVER_TLS_CA_FILE")
     context = ssl.create_default_context(cafile=authorities or None)
     url = f"{api}/projects/{project}/trigger/pipeline"
     try:
-        with urllib.request.urlopen(
-            url, urllib.parse.urlencode(given).encode(), context=context
-        ) as answer:
+        with urllib.request.urlopen(url, urllib.parse.urlencode(given).encode(), context=context) as answer:
             return str(json.load(answer)["web_url"])
     except urllib.error.HTTPError as error:
         what = error.read(300).decode("utf-8", "replace")
@@ -63,10 +58,7 @@ def main() -> int:
             wanted.append(f"{tag} has no list of what is in it")
             continue
         scan = vulnerabilities.read(f"{WATCH}/{tag}.scan.json")
-        bases = [
-            vulnerabilities.read(path)
-            for path in sorted(glob.glob(f"{WATCH}/{glob.escape(tag)}.base-*.json"))
-        ]
+        bases = [vulnerabilities.read(path) for path in sorted(glob.glob(f"{WATCH}/{glob.escape(tag)}.base-*.json"))]
         for read in (scan, *bases):
             vulnerabilities.check_age(read, now, greatest)
         verdicts = list(vulnerabilities.judge(scan, ".", bases))
@@ -79,9 +71,7 @@ def main() -> int:
             *deviations.apply([item.finding() for item in verdicts if item.fails]),
             *deviations.of_flaws(),
         ]
-        result = Result(
-            tag, findings, ["DEV-004", "VUL-001"], notes=vulnerabilities.notes(verdicts)
-        )
+        result = Result(tag, findings, ["DEV-004", "VUL-001"], notes=vulnerabilities.notes(verdicts))
         print(report.render(result, "text"))
         due = due or bool(result.open_findings)
     for why in wanted:
