@@ -53,6 +53,8 @@ def project(
         for job, image in place.tools.items():
             file.write(f"\n{job}:\n  image:\n    name: {image}\n")
     made.git("init", "--quiet")
+    # What gitlab-ci-local leaves in the checkout is no file of the service.
+    (made.directory / ".git/info/exclude").write_text(".gitlab-ci-local/\n")
     made.git("remote", "add", "origin", "https://gitlab.example.com/platform/payments.git")
     made.commit("Scaffold payments")
     return made
