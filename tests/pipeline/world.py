@@ -164,14 +164,15 @@ class World:
         ).strip()
 
     def tags(self, repository: str) -> dict[str, str]:
-        """Each tag of a repository, and its digest."""
+        """Each tag of a repository but those that carry proofs, and its digest."""
         try:
             names = self.crane("ls", f"{self.address}/{repository}").split()
         except LabError as error:
             if "NAME_UNKNOWN" in str(error):
                 return {}
             raise
-        return {name: self.crane("digest", f"{self.address}/{repository}:{name}") for name in names}
+        images = [name for name in names if not name.startswith("sha256-")]
+        return {name: self.crane("digest", f"{self.address}/{repository}:{name}") for name in images}
 
     def manifests(self, repository: str) -> set[str]:
         """Every image of a repository that is in the registry, tagged or not."""
