@@ -171,8 +171,8 @@ class World:
             if "NAME_UNKNOWN" in str(error):
                 return {}
             raise
-        images = [name for name in names if not name.startswith("sha256-")]
-        return {name: self.crane("digest", f"{self.address}/{repository}:{name}") for name in images}
+        kept = [name for name in names if not name.startswith("sha256-")]
+        return {name: self.crane("digest", f"{self.address}/{repository}:{name}") for name in kept}
 
     def manifests(self, repository: str) -> set[str]:
         """Every image of a repository that is in the registry, tagged or not."""
