@@ -20,6 +20,9 @@ COPY := .cache/without-house
 copy = $(VENV)/bin/python scripts/without_house.py $(COPY)
 images = $(MAKE) --directory $(COPY) test-image test-pipeline
 in_copy = $(if $(HOUSE),$(copy) && $(MAKE) --directory $(COPY) $@,$(1))
+# What a service gets of Python, which no verb of a service lints.
+PLATFORM_RUFF := template/ci/conformance/ruff.toml
+PLATFORM_PYTHON := template/ci/conformance "template/{{ pipeline }}/ci/pipeline"
 IMAGE_TIER := tests/image
 PIPELINE_TIER := $(filter-out $(FAST_TIER),$(wildcard tests/pipeline/test_*.py))
 export PATH := $(abspath $(VENV))/bin:$(PATH)
@@ -55,6 +58,8 @@ adopt: $(VENV)/.copier ## Bring a service that exists under the template: make a
 lint: $(VENV)/.test ## Lint this repository
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/ruff check --no-cache --config $(PLATFORM_RUFF) $(PLATFORM_PYTHON)
+	$(VENV)/bin/ruff format --check --no-cache --config $(PLATFORM_RUFF) $(PLATFORM_PYTHON)
 	$(VENV)/bin/python scripts/house.py --check
 	$(VENV)/bin/shellcheck .ci/run scripts/*.sh template/ci/*.sh tests/pipeline/*.sh
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 import datetime
 import os
 
-from . import adoption, dockerfile_checks, house_checks, manifests, ownership, pipeline, records, vulnerabilities, workflows
+from . import (
+    adoption,
+    dockerfile_checks,
+    house_checks,
+    manifests,
+    ownership,
+    pipeline,
+    records,
+    vulnerabilities,
+    workflows,
+)
 from .deviations import Deviations
 from .index import Index
 from .model import Finding, Result, Unusable, printable
