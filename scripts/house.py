@@ -17,6 +17,7 @@ from typing import Any
 
 import house_own
 import yaml
+from house_own import LANGUAGES
 from lock import lock_texts
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,7 +33,6 @@ KEYS = ("language", "name", "offered", "label", "why", "libc", "user", "runtime"
         "builder", "release", "jre", "debug")  # fmt: skip
 DOCS_KEYS = ("has", "lacks")
 SIGNER_KEYS = ("identity", "issuer", "key")
-LANGUAGES = ("go", "rust", "java", "python", "node")
 INTERPRETED = ("python", "node")
 LIBCS = ("glibc", "musl", "none")
 
@@ -275,14 +275,14 @@ def main() -> int:
         for path in house_own.start(arguments.root, arguments.start):
             print(f"house: wrote {path.relative_to(arguments.root)}")
     try:
-        wanted = texts(arguments.root)
+        if not arguments.check:
+            write(arguments.root)
+            return 0
+        stale = _stale(texts(arguments.root))
     except Wrong as error:
         print(f"house: {error}".replace("\n", "\nhouse: "), file=sys.stderr)
         return 2
-    if not arguments.check:
-        write(arguments.root)
-        return 0
-    stale, gone = _stale(wanted), house_own.left_over(arguments.root)
+    gone = house_own.left_over(arguments.root)
     for path in stale:
         print(f"{path} is not what {BASES} and house/ say; run: make house", file=sys.stderr)
     for path in gone:
