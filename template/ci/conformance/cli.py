@@ -227,16 +227,12 @@ def _vulnerabilities(options: argparse.Namespace) -> int:
     from . import repo, vulnerabilities
 
     now = datetime.datetime.now(datetime.timezone.utc)
-    scan = vulnerabilities.read(options.file)
-    bases = [vulnerabilities.read(path) for path in options.bases]
-    for read in (scan, *bases):
-        vulnerabilities.check_age(read, now, datetime.timedelta(hours=options.max_age))
+    greatest = datetime.timedelta(hours=options.max_age)
+    scan, *today = vulnerabilities.read_fresh([options.file, *options.bases], now, greatest)
     deviations = repo.deviations_of(options.repo, now.date())
-    verdicts = list(vulnerabilities.judge(scan, options.source or options.repo, bases))
-    findings = [*deviations.apply([item.finding() for item in verdicts if item.fails]), *deviations.of_flaws()]
-    result = Result(printable(options.file), findings, ["DEV-004", "VUL-001"])
-    result.notes = [f"the database of flaws was built at {scan.built:%Y-%m-%dT%H:%MZ}"]
-    result.notes += vulnerabilities.notes(verdicts)
+    verdicts = list(vulnerabilities.judge(scan, options.source or options.repo, today))
+    result = vulnerabilities.result(printable(options.file), verdicts, deviations)
+    result.notes.insert(0, f"the database of flaws was built at {scan.built:%Y-%m-%dT%H:%MZ}")
     print(report.render(result, options.format))
     return FINDINGS if result.open_findings else PASS
 

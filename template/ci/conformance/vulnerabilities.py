@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .model import Finding, Unusable, open_regular, printable
+from .deviations import Deviations
+from .model import Finding, Result, Unusable, open_regular, printable
 from .registry import CHECKS
 
 BUMP, REBUILD, WAIT = "bump", "a rebuild fixes this", "no fix yet"
@@ -98,14 +99,17 @@ def read(path: str) -> Scan:
     return Scan(path, when, tuple(dict.fromkeys(matches)))
 
 
-def check_age(scan: Scan, now: datetime.datetime, greatest: datetime.timedelta) -> None:
-    """Stop where what the scanner knew is older than that."""
-    if now - scan.built > greatest:
-        hours = int(greatest.total_seconds() // 3600)
-        raise Unusable(
-            f"the database of flaws is stale: it was built at {scan.built:%Y-%m-%dT%H:%MZ}, more than {hours} hours "
-            "ago; see that VULNERABILITY_DB_URL names one that is kept up to date"
-        )
+def read_fresh(paths: Sequence[str], now: datetime.datetime, greatest: datetime.timedelta) -> list[Scan]:
+    """Read scans; stop where what the scanner knew is older than that."""
+    scans = [read(path) for path in paths]
+    for scan in scans:
+        if now - scan.built > greatest:
+            hours = int(greatest.total_seconds() // 3600)
+            raise Unusable(
+                f"the database of flaws is stale: it was built at {scan.built:%Y-%m-%dT%H:%MZ}, more than {hours} "
+                "hours ago; see that VULNERABILITY_DB_URL names one that is kept up to date"
+            )
+    return scans
 
 
 def _time(text: Any) -> datetime.datetime | None:
@@ -186,7 +190,13 @@ class _Locks:
         return ("pom.xml" if flaw.kind == "maven" else "image/Dockerfile"), None
 
 
-def notes(verdicts: Iterable[Verdict]) -> list[str]:
+def result(target: str, verdicts: Sequence[Verdict], deviations: Deviations) -> Result:
+    """Return what fails and no record silences, what is wrong with those records, and the rest as notes."""
+    findings = [*deviations.apply([item.finding() for item in verdicts if item.fails]), *deviations.of_flaws()]
+    return Result(target, findings, ["DEV-004", "VUL-001"], notes=_notes(verdicts))
+
+
+def _notes(verdicts: Iterable[Verdict]) -> list[str]:
     """Return a line for each package with flaws that do not fail: the verdict, and what they are."""
     lines: dict[str, list[str]] = {}
     for verdict in verdicts:

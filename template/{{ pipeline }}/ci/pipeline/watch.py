@@ -17,7 +17,7 @@ import urllib.request
 
 sys.path.insert(0, "ci")
 from conformance import repo, report, vulnerabilities
-from conformance.model import Result, Unusable
+from conformance.model import Unusable
 
 WATCH = ".pipeline/watch"
 
@@ -48,7 +48,10 @@ def rebuild() -> str:
 
 def main() -> int:
     now = datetime.datetime.now(datetime.UTC)
-    greatest = datetime.timedelta(hours=int(os.environ.get("VULNERABILITY_DB_MAX_AGE") or 120))
+    hours = os.environ.get("VULNERABILITY_DB_MAX_AGE") or "120"
+    if not hours.isdecimal():
+        raise Unusable(f'VULNERABILITY_DB_MAX_AGE is "{hours}": want hours, such as 120')
+    greatest = datetime.timedelta(hours=int(hours))
     deviations = repo.deviations_of(".", now.date())
     wanted, due = [], False
     with open(f"{WATCH}/tags", encoding="utf-8") as file:
@@ -57,21 +60,15 @@ def main() -> int:
         if not os.path.exists(f"{WATCH}/{tag}.spdx.json"):
             wanted.append(f"{tag} has no list of what is in it")
             continue
-        scan = vulnerabilities.read(f"{WATCH}/{tag}.scan.json")
-        bases = [vulnerabilities.read(path) for path in sorted(glob.glob(f"{WATCH}/{glob.escape(tag)}.base-*.json"))]
-        for read in (scan, *bases):
-            vulnerabilities.check_age(read, now, greatest)
-        verdicts = list(vulnerabilities.judge(scan, ".", bases))
+        bases = sorted(glob.glob(f"{WATCH}/{glob.escape(tag)}.base-*.json"))
+        scan, *today = vulnerabilities.read_fresh([f"{WATCH}/{tag}.scan.json", *bases], now, greatest)
+        verdicts = list(vulnerabilities.judge(scan, ".", today))
         wanted += [
             f"{tag}: a rebuild fixes {item.flaw.names[0]} in {item.flaw.package}"
             for item in verdicts
             if item.what == vulnerabilities.REBUILD
         ]
-        findings = [
-            *deviations.apply([item.finding() for item in verdicts if item.fails]),
-            *deviations.of_flaws(),
-        ]
-        result = Result(tag, findings, ["DEV-004", "VUL-001"], notes=vulnerabilities.notes(verdicts))
+        result = vulnerabilities.result(tag, verdicts, deviations)
         print(report.render(result, "text"))
         due = due or bool(result.open_findings)
     for why in wanted:
