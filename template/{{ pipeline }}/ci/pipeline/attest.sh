@@ -30,7 +30,7 @@ signing=${SIGNING:-}
 case $signing in
   key)
     need "a variable of the environment signing, see ci/signing/cosign.pub" COSIGN_PRIVATE_KEY
-    grep -q '^-----BEGIN PUBLIC KEY-----' "$signing_keys" 2>/dev/null ||
+    has_keys ||
       fail "$signing_keys has no public key: commit the one that belongs to COSIGN_PRIVATE_KEY"
     case $COSIGN_PRIVATE_KEY in
       -----BEGIN*) signs_with=env://COSIGN_PRIVATE_KEY ;;

@@ -260,12 +260,18 @@ has_credentials() {
 # crane, told of the registries that have no TLS (PLAIN_HTTP_REGISTRIES: host;host).
 crane() {
   plain=''
+  ! without_tls "$@" || plain=--insecure
+  command crane ${plain:+"$plain"} "$@"
+}
+
+# Whether one of the words is an image of a registry that has no TLS.
+without_tls() {
   for word in "$@"; do
     # A path has no host.
     case $word in /*) continue ;; esac
-    case ";${PLAIN_HTTP_REGISTRIES:-};" in *";${word%%/*};"*) plain=--insecure ;; esac
+    case ";${PLAIN_HTTP_REGISTRIES:-};" in *";${word%%/*};"*) return 0 ;; esac
   done
-  command crane ${plain:+"$plain"} "$@"
+  return 1
 }
 
 # Where REGISTRY_MAP (host=mirror;host=mirror) has image $1.
@@ -323,6 +329,11 @@ push_tarball() {
   arrived=sha256:$(crane manifest "$IMAGE_REPOSITORY@$pushed" | sha256sum | cut -d ' ' -f 1)
   [ "$arrived" = "$pushed" ] ||
     fail "$IMAGE_REPOSITORY has $arrived, want $pushed, the digest of $1"
+}
+
+# The newest of the versions on stdin; no pre-releases.
+newest_version() {
+  grep -Ex '[0-9]+\.[0-9]+\.[0-9]+' | sort -t . -k 1,1n -k 2,2n -k 3,3n | tail -n 1
 }
 
 # Stops unless file $1 has the SHA-256 sum $2, which the job that verified it noted.

@@ -30,11 +30,26 @@ take_cosign() {
 # cosign, told of the registries that have no TLS.
 cosign() {
   plain=''
-  for word in "$@"; do
-    case $word in /*) continue ;; esac # a path has no host
-    case ";${PLAIN_HTTP_REGISTRIES:-};" in *";${word%%/*};"*) plain=--allow-http-registry ;; esac
-  done
+  ! without_tls "$@" || plain=--allow-http-registry
   "$cosign_dir/ko-app/cosign" "$@" ${plain:+"$plain"}
+}
+
+# Whether the list of keys has one.
+has_keys() {
+  grep -q '^-----BEGIN PUBLIC KEY-----' "$signing_keys" 2>/dev/null
+}
+
+# Whom a consumer trusts: the service's keys, or where it has none the workflow $1, for a
+# release's tag and for the branch $2, on which a schedule rebuilds it.
+trust() {
+  if has_keys; then
+    signing=key
+    split_keys
+  else
+    signing=keyless
+    identity_is=--certificate-identity-regexp
+    signer="^$(printf '%s' "$1" | sed 's/[.+]/\\&/g')@refs/(tags/v?[0-9][0-9A-Za-z.-]*|$2)\$"
+  fi
 }
 
 # Writes each key of the list $signing_keys to a file of its own: $cosign_dir/key-N.pub.

@@ -10,9 +10,8 @@ export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
 [ "$(git rev-parse --is-shallow-repository)" = false ] ||
   fail "the clone is shallow, so it may not have the newest tag: GIT_DEPTH is \"${GIT_DEPTH:-}\" for this job, want 0; a variable of the project or the group hides the job's"
 
-# Without a v, so that v1.10.0 and 1.9.0 sort by version; no pre-releases.
-version=$(git for-each-ref --format='%(refname:lstrip=2)' refs/tags | sed -n 's/^v\{0,1\}\([0-9]\{1,\}\.[0-9]\{1,\}\.[0-9]\{1,\}\)$/\1/p' |
-  sort -t . -k 1,1n -k 2,2n -k 3,3n | tail -n 1)
+# Without a v, so that v1.10.0 and 1.9.0 sort by version.
+version=$(git for-each-ref --format='%(refname:lstrip=2)' refs/tags | sed 's/^v//' | newest_version)
 [ -n "$version" ] ||
   fail "nothing to rebuild: git has no tag such as v1.4.2; release first, or stop the schedule"
 tag=v$version

@@ -35,14 +35,10 @@ else
   }
 fi
 
-signing=key
-if grep -q '^-----BEGIN PUBLIC KEY-----' "$signing_keys" 2>/dev/null; then
-  split_keys
-else
+workflow=''
+if ! has_keys; then
   [ -n "${PROJECT:-}" ] ||
     fail "$signing_keys has no public key: commit it, or set PROJECT=https://gitlab.example.com/acme/payments where the pipeline signs keyless"
-  signing=keyless
-  identity_is=--certificate-identity-regexp
   case $PROJECT in
     https://github.com/*)
       token_issuer=https://token.actions.githubusercontent.com
@@ -53,8 +49,9 @@ else
       file=//.gitlab-ci.yml
       ;;
   esac
-  signer="^$(printf '%s' "$PROJECT$file" | sed 's/[.+]/\\&/g')@refs/(tags/v?[0-9][0-9A-Za-z.-]*|heads/${DEFAULT_BRANCH:-main})\$"
+  workflow=$PROJECT$file
 fi
+trust "$workflow" "heads/${DEFAULT_BRANCH:-main}"
 
 for form in referrer tags; do
   ! verified verify "$image" "$form" || break

@@ -8,19 +8,11 @@
 need "it is in $settings" IMAGE_REPOSITORY
 login
 tags=$(crane ls "$IMAGE_REPOSITORY") || fail "cannot list the tags of $IMAGE_REPOSITORY: see the lines above"
-newest=$(printf '%s\n' "$tags" | grep -Ex '[0-9]+\.[0-9]+\.[0-9]+' | sort -t . -k 1,1n -k 2,2n -k 3,3n | tail -n 1)
+newest=$(printf '%s\n' "$tags" | newest_version)
 [ -n "$newest" ] ||
   fail "nothing to watch: $IMAGE_REPOSITORY has no tag such as 1.4.2; release first, or stop the schedule"
 take_cosign
-if grep -q '^-----BEGIN PUBLIC KEY-----' "$signing_keys" 2>/dev/null; then
-  signing=key
-  split_keys
-else
-  signing=keyless
-  identity_is=--certificate-identity-regexp
-  # A release is signed for its tag, and its rebuild for the branch that this runs on.
-  signer="^$(printf '%s' "$builder" | sed 's/[.+]/\\&/g')@refs/(tags/v?[0-9][0-9A-Za-z.-]*|${ref#refs/})\$"
-fi
+trust "$builder" "${ref#refs/}"
 
 # Leaves the newest statement of type $2 on image $1 in $statement.
 attested() {

@@ -17,10 +17,8 @@ while read -r tag; do
   while read -r image _ today; do
     number=$((number + 1))
     image=$(mirrored "${image%:*}")
-    case ";${PLAIN_HTTP_REGISTRIES:-};" in
-      *";${image%%/*};"*) export GRYPE_REGISTRY_INSECURE_USE_HTTP=true ;;
-      *) export GRYPE_REGISTRY_INSECURE_USE_HTTP=false ;;
-    esac
+    export GRYPE_REGISTRY_INSECURE_USE_HTTP=false
+    ! without_tls "$image" || export GRYPE_REGISTRY_INSECURE_USE_HTTP=true
     look_for_flaws "registry:$image@$today" "$list.base-$number.json" </dev/null
   done <"$list.bases"
 done <"$work/watch/tags"
