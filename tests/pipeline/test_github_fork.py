@@ -17,7 +17,7 @@ from rendering import Render
 
 BUILT = {
     "resolve", "ci-image", "lint", "test", "verify", "build", "verify-image", "sbom",
-    "scan", "vulnerabilities",
+    "scan", "vulnerabilities", "verify-bases",
 }  # fmt: skip
 
 
