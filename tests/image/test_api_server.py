@@ -8,25 +8,23 @@ from __future__ import annotations
 
 import json
 import shlex
-import ssl
 import subprocess
-import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from services import IMAGES
-from test_manifests import kustomize, pod_of
+from test_debug_pod import ANNOTATIONS, POD, REPOSITORY, RUNNING
+from test_manifests import WEAK, kustomize, pod_of
 
 from lab import LabError, install
 from lab.registry import free_port, start, stop
 from rendering import COMBINATIONS, Render
 
 TOKEN = "of-the-tests"
-RELEASE, TWIN = (f"registry.example.com/platform/payments@sha256:{c * 64}" for c in "ab")
 ENFORCED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
@@ -36,15 +34,18 @@ class Cluster:
 
     config: Path
 
-    def kubectl(self, *words: str, given: Any = None) -> subprocess.CompletedProcess[str]:
+    def kubectl(self, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [install.kubectl(), f"--kubeconfig={self.config}", *words],
-            input="" if given is None else given if isinstance(given, str) else json.dumps(given),
-            capture_output=True, text=True,
+            input=given, capture_output=True, text=True,
         )  # fmt: skip
 
     def create(self, document: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-        return self.kubectl("create", "--filename=-", given={"apiVersion": "v1", **document})
+        given = json.dumps({"apiVersion": "v1", **document})
+        return self.kubectl("create", "--filename=-", given=given)
+
+    def ready(self) -> bool:
+        return self.kubectl("get", "--raw=/readyz").returncode == 0
 
     def namespace(self, name: str, labels: dict[str, str]) -> str:
         metadata = {"name": name, "labels": labels}
@@ -61,35 +62,42 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     subprocess.run(["openssl", "genrsa", "-out", place / "key"], check=True, capture_output=True)
     (place / "tokens").write_text(f"{TOKEN},tests,tests,system:masters\n")
     store, peers, port = (free_port() for _ in range(3))
-    address = f"https://127.0.0.1:{port}"
-    trusting = ssl._create_unverified_context()
+    client = f"http://127.0.0.1:{store}"
+    config = {
+        "apiVersion": "v1", "kind": "Config", "current-context": "here",
+        "clusters": [{"name": "here", "cluster": {
+            "server": f"https://127.0.0.1:{port}", "insecure-skip-tls-verify": True,
+        }}],
+        "users": [{"name": "tests", "user": {"token": TOKEN}}],
+        "contexts": [{"name": "here", "context": {"cluster": "here", "user": "tests"}}],
+    }  # fmt: skip
+    (place / "kubeconfig").write_text(json.dumps(config))
+    made = Cluster(place / "kubeconfig")
 
-    def answers(url: str) -> bool:
-        asked = urllib.request.Request(url, headers={"Authorization": f"Bearer {TOKEN}"})
+    def healthy() -> bool:
         try:
-            with urllib.request.urlopen(asked, context=trusting) as answer:
+            with urllib.request.urlopen(f"{client}/health") as answer:
                 return bool(answer.status == 200)
-        except (OSError, urllib.error.URLError):
+        except OSError:
             return False
 
     daemons = []
 
-    def run(ready: str, name: str, *command: object) -> None:
-        pid = start([str(word) for word in command], place / f"{name}.log", lambda: answers(ready))
+    def run(ready: Callable[[], bool], name: str, *command: object) -> None:
+        pid = start([str(word) for word in command], place / f"{name}.log", ready)
         if pid is None:
             raise LabError(f"{name} ended:\n{(place / f'{name}.log').read_text()[-2000:]}")
         daemons.append(pid)
 
     try:
         run(
-            f"http://127.0.0.1:{store}/health", "etcd", etcd, f"--data-dir={place / 'etcd'}",
-            f"--listen-client-urls=http://127.0.0.1:{store}",
-            f"--advertise-client-urls=http://127.0.0.1:{store}",
+            healthy, "etcd", etcd, f"--data-dir={place / 'etcd'}",
+            f"--listen-client-urls={client}", f"--advertise-client-urls={client}",
             f"--listen-peer-urls=http://127.0.0.1:{peers}",
         )  # fmt: skip
         run(
-            f"{address}/readyz", "kube-apiserver", server,
-            f"--etcd-servers=http://127.0.0.1:{store}", f"--cert-dir={place / 'certificates'}",
+            made.ready, "kube-apiserver", server,
+            f"--etcd-servers={client}", f"--cert-dir={place / 'certificates'}",
             f"--secure-port={port}", "--bind-address=127.0.0.1",
             # It wants one that is not loopback, and tells nobody.
             "--advertise-address=192.0.2.1", "--endpoint-reconciler-type=none",
@@ -101,16 +109,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             # No controller makes the accounts that it would look for.
             "--disable-admission-plugins=ServiceAccount",
         )  # fmt: skip
-        config = {
-            "apiVersion": "v1", "kind": "Config", "current-context": "here",
-            "clusters": [{"name": "here", "cluster": {
-                "server": address, "insecure-skip-tls-verify": True,
-            }}],
-            "users": [{"name": "tests", "user": {"token": TOKEN}}],
-            "contexts": [{"name": "here", "context": {"cluster": "here", "user": "tests"}}],
-        }  # fmt: skip
-        (place / "kubeconfig").write_text(json.dumps(config))
-        yield Cluster(place / "kubeconfig")
+        yield made
     finally:
         for pid in reversed(daemons):
             stop(pid, place)
@@ -118,13 +117,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 def pod(template: dict[str, Any], namespace: str) -> dict[str, Any]:
     """The pod that the Deployment's controller makes, with what the pipeline sets."""
-    metadata = template["metadata"] | {
-        "name": "payments-6c5f9d7b8-x2x4v", "namespace": namespace,
-        "annotations": {
-            "debug-image": TWIN, "debug-image-of": RELEASE.partition("@")[2],
-        },
-    }  # fmt: skip
-    template["spec"]["containers"][0]["image"] = RELEASE
+    own = {"name": POD, "namespace": namespace, "annotations": ANNOTATIONS}
+    metadata = template["metadata"] | own
+    template["spec"]["containers"][0]["image"] = f"{REPOSITORY}@{RUNNING}"
     return {"kind": "Pod", "metadata": metadata, "spec": template["spec"]}
 
 
@@ -157,15 +152,14 @@ def test_the_pod_and_its_debug_container_are_admitted(
     found = cluster.kubectl("get", "pod", f"--namespace={namespace}", "--output=json")
     (there,) = json.loads(found.stdout)["items"]
     (debugger,) = there["spec"]["ephemeralContainers"]
-    assert debugger["image"] == TWIN
+    assert debugger["image"] == ANNOTATIONS["debug-image"]
     assert debugger["securityContext"]["capabilities"] == {"drop": ["ALL"]}
 
 
 def debug_line(cluster: Cluster, service: Path, namespace: str) -> list[str]:
     """What `make debug-pod` prints; no node starts the container, so nothing is attached to."""
     done = subprocess.run(
-        ["make", "--no-print-directory", "debug-pod", "POD=payments-6c5f9d7b8-x2x4v",
-         f"NAMESPACE={namespace}"],
+        ["make", "--no-print-directory", "debug-pod", f"POD={POD}", f"NAMESPACE={namespace}"],
         cwd=service, stdin=subprocess.DEVNULL, capture_output=True, text=True,
         env={"PATH": f"{install.kubectl().parent}:/usr/bin:/bin", "KUBECONFIG": str(cluster.config),
              "HOME": str(cluster.config.parent)},
@@ -176,17 +170,13 @@ def debug_line(cluster: Cluster, service: Path, namespace: str) -> list[str]:
     return words
 
 
-WEAK = {
-    "privilege": ("allowPrivilegeEscalation: false", "allowPrivilegeEscalation: true"),
-    "root": ("runAsNonRoot: true", "runAsNonRoot: false"),
-    "host": ("automountServiceAccountToken: false", "hostNetwork: true"),
-}
+REFUSED = WEAK | {"host": ("automountServiceAccountToken: false", "hostNetwork: true")}
 
 
-@pytest.mark.parametrize("fault", WEAK)
+@pytest.mark.parametrize("fault", REFUSED)
 def test_a_weak_pod_is_refused(fault: str, cluster: Cluster, render: Render) -> None:
     """Where the namespace enforces it, and only there."""
-    rendered = kustomize(render()).replace(*WEAK[fault])
+    rendered = kustomize(render()).replace(*REFUSED[fault])
     namespace = cluster.namespace(f"weak-{fault}", ENFORCED)
     refused = cluster.create(pod(pod_of(rendered), namespace))
     assert refused.returncode != 0

