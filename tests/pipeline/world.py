@@ -198,6 +198,12 @@ class World:
     def podman(self, *arguments: str) -> str:
         return run(["podman", *arguments], what=f"podman {arguments[0]}", env=self.env)
 
+    def drop_volumes(self) -> None:
+        """Remove what gitlab-ci-local leaves of its jobs: two volumes each, and podman has 2048."""
+        with contextlib.suppress(LabError):  # another world does the same
+            # One that was made just now may be a job's that has no container yet.
+            self.podman("volume", "prune", "--force", "--filter=until=5m")
+
     def image(self, reference: str) -> dict[str, Any]:
         config: dict[str, Any] = json.loads(self.crane("config", f"{self.address}/{reference}"))
         return config
@@ -533,6 +539,7 @@ class Project:
 
     def ended(self, code: int, log: str) -> Run:
         self.logs += log
+        self.world.drop_volumes()
         values = self.directory / ".gitlab-ci-local" / "artifacts" / "resolve"
         found = [path.read_text() for path in values.rglob("resolve.env")]
         build = re.search(r"^BUILD=(\d+)$", found[0], re.MULTILINE) if found else None
