@@ -305,7 +305,8 @@ class World:
         _, _, digest = self._push(
             "docker.io/acme/template-update", root, PATH="/opt/bin:/usr/bin"
         ).partition("@")
-        places = {Path("/usr"), HERE.parent.parent, Path(sys.prefix), Path(sys.base_prefix)}
+        places = {Path("/usr"), Path("/etc/alternatives"), HERE.parent.parent}
+        places |= {Path(sys.prefix), Path(sys.base_prefix)}
         return f"{self.address}/mirror/acme/template-update@{digest}", sorted(places)
 
     @cached_property
