@@ -18,6 +18,7 @@ TEAM = ".github/workflows/ci.yml"
 BUILDS = ".github/workflows/pipeline.yml"
 HANDS_OFF = ".github/workflows/hand-off.yml"
 UPDATES = ".github/workflows/template-update.yml"
+WATCHES = ".github/workflows/watch.yml"
 RUNNER = "ci/github/run.sh"
 
 Plant = Callable[[Path], object]
@@ -157,7 +158,8 @@ PLANTS: dict[str, list[Plant]] = {
     ],
     "PIP-006": [platform("ci/pipeline/common.sh", "DEBUG_FROM=", "FROM=")],
     "PIP-007": [team('  schedule:\n    # Every week: the newest release is built anew on fresh '
-                     'bases.\n    - cron: "1 2 * * 3"\n', "")],
+                     'bases.\n    - cron: "1 2 * * 3"\n', ""),
+                team("  workflow_dispatch:\n", "")],
     "PIP-008": [
         keys("env: {DEPLOY_TOKEN: abcdef}"),
         step("run: curl -u ci:hunter2hunter2 https://x.example.com"),
@@ -181,6 +183,7 @@ PLANTS: dict[str, list[Plant]] = {
         platform(BUILDS, "      packages: read\n", "      packages: read\n      actions: read\n"),
         platform(HANDS_OFF, "      contents: read\n", "      contents: write\n"),
         platform(UPDATES, "permissions: {}\n", ""),
+        platform(WATCHES, "permissions: {}\n", "permissions: {actions: write}\n"),
         platform(UPDATES, "  workflow_dispatch:\n", "  pull_request_target:\n"),
         lambda root: write(
             root, TEAM, re.sub(r"    secrets:\n(      .*\n)+", "    secrets: inherit\n", workflow())

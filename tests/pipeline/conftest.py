@@ -15,8 +15,9 @@ from lab import Lab, Missing
 from rendering import Render
 
 CI = os.environ.get("CI") == "true"
-# Grype takes long to build.
-collect_ignore = [] if os.environ.get("NIGHTLY") else ["test_scans.py"]
+# Grype takes long to build, and a pipeline takes a minute.
+NIGHTLY = ["test_scans.py", "test_github_containers.py", "test_github_languages.py"]
+collect_ignore = [] if os.environ.get("NIGHTLY") else NIGHTLY
 
 
 @pytest.fixture(scope="session")

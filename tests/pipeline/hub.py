@@ -15,6 +15,7 @@ from typing import Any
 from quick import quick
 from world import MIRRORED, PASSWORD, USER, World, edit_platform_file, pin_cosign, trust_bases
 
+from github_standin import GitHub
 from lab import install
 from lab.system import run
 from rendering import ROOT
@@ -37,7 +38,7 @@ inputs:
 runs:
   using: composite
   steps:
-    - shell: bash
+    - shell: sh
       env:
         NAME: ${{ inputs.name }}
         FILES: ${{ inputs.path }}
@@ -45,13 +46,16 @@ runs:
         NONE: ${{ inputs.if-no-files-found }}
         AGAIN: ${{ inputs.overwrite }}
       run: |
-        set +x; shopt -s nullglob
         [ "$HIDDEN" = true ] || { echo "hidden files are left out"; exit 1; }
         target=$ARTIFACTS/$NAME
         [ ! -e "$target" ] || [ "$AGAIN" = true ] || { echo "$NAME is there"; exit 1; }
         rm -rf "$target"; mkdir -p "$target"
         for file in $FILES; do
-          [ ! -f "$file" ] || install -m 644 "$file" "$target/${file#.pipeline/}"
+          if [ -d "$file" ]; then
+            cp -r "$file/." "$target"
+          elif [ -f "$file" ]; then
+            cp "$file" "$target/${file#.pipeline/}" && chmod 644 "$target/${file#.pipeline/}"
+          fi
         done
         [ -n "$(ls -A "$target")" ] || [ "$NONE" != error ] || { echo "no files"; exit 1; }
 """
@@ -65,7 +69,7 @@ inputs:
 runs:
   using: composite
   steps:
-    - shell: bash
+    - shell: sh
       env:
         NAME: ${{ inputs.name }}
         PATTERN: ${{ inputs.pattern }}
@@ -78,8 +82,7 @@ runs:
           cp -r "$ARTIFACTS/$NAME/." "$TARGET"
         else
           [ "$MERGED" = true ] || { echo "each would be in a folder of its own"; exit 1; }
-          cd "$ARTIFACTS" && eval "names=($PATTERN)" && cd "$OLDPWD"
-          for name in "${names[@]}"; do
+          for name in $(echo "$PATTERN" | tr '{,}' '   '); do
             [ ! -d "$ARTIFACTS/$name" ] || cp -r "$ARTIFACTS/$name/." "$TARGET"
           done
         fi
@@ -129,6 +132,8 @@ class Hub:
         self.world, self.directory, self.repository = world, directory, repository
         self.scratch, self.logs, self.number = scratch, "", 0
         self.keys: dict[str, str] = {}
+        # A stand-in for the server, where a job asks for it: git, and GitHub's API.
+        self.server: GitHub | None = None
         self.actions: dict[str, Path] = {}
         for name, text in STANDINS.items():
             place = scratch / name
@@ -136,6 +141,15 @@ class Hub:
             (place / "action.yml").write_text(text)
             self.actions[name] = place
         self._docker(scratch / "bin" / "docker")
+
+    def mount(self, *paths: Path) -> None:
+        """Give the containers to come these of this machine, to read."""
+        with (self.scratch / "volumes").open("a") as file:
+            file.writelines(f"--volume={path}:{path}:ro\n" for path in paths)
+
+    @property
+    def url(self) -> str:
+        return self.server.url if self.server else "https://github.com"
 
     def _docker(self, program: Path) -> None:
         """The docker of the runner is podman, which has what the lab adds and nothing of its own:
@@ -145,7 +159,8 @@ class Hub:
             for name, value in self.world.env.items()
             if name not in ("DOCKER_CONFIG", "REGISTRY_AUTH_FILE")
         }
-        volumes = " ".join(f"--volume={shlex.quote(volume)}" for volume in self.world.volumes)
+        volumes = self.scratch / "volumes"
+        volumes.write_text("".join(f"--volume={volume}\n" for volume in self.world.volumes))
         lines = [f"export {name}={shlex.quote(value)}" for name, value in settings.items()]
         program.parent.mkdir(parents=True)
         program.write_text(
@@ -155,7 +170,8 @@ class Hub:
             '[ ! -f "$DOCKER_CONFIG/config.json" ] ||\n'
             '  export REGISTRY_AUTH_FILE="$DOCKER_CONFIG/config.json"\n'
             "unset DOCKER_CONFIG\n"
-            f'case $1 in run) shift; exec podman run {volumes} "$@" ;; esac\nexec podman "$@"\n'
+            f'case $1 in run) shift; exec podman run $(cat {volumes}) "$@" ;; esac\n'
+            'exec podman "$@"\n'
         )
         program.chmod(0o755)
 
@@ -180,6 +196,7 @@ class Hub:
         self,
         event: str = "push",
         *,
+        workflow: str = "ci.yml",
         tag: str = "",
         payload: dict[str, Any] | None = None,
         secrets: dict[str, str] | None = None,
@@ -188,6 +205,8 @@ class Hub:
         self.number += 1
         head = self.git("rev-parse", "HEAD")
         given = payload or {}
+        if event == "workflow_dispatch" and payload is None:
+            given = {"ref": "refs/heads/main", "repository": {"default_branch": "main"}}
         if event == "push":
             given = {"ref": f"refs/tags/{tag}" if tag else "refs/heads/main", "after": head}
         (self.scratch / "event.json").write_text(json.dumps(given))
@@ -200,25 +219,32 @@ class Hub:
         }
         if secrets is None:
             secrets = {"REGISTRY_USER": USER, "REGISTRY_PASSWORD": PASSWORD, **self.keys}
-        home = self.scratch / "home"
-        home.mkdir(exist_ok=True)
         (self.scratch / "secrets").write_text(
             "".join(f"{name}={json.dumps(value)}\n" for name, value in secrets.items())
         )
         commits = pins(*WORKFLOWS.glob("*.yml"))
         return [
-            str(install.act()), event, "--workflows=.github/workflows/ci.yml",
+            str(install.act()), event, f"--workflows=.github/workflows/{workflow}",
             f"--eventpath={self.scratch / 'event.json'}", "--container-daemon-socket=-",
-            "--platform=ubuntu-latest=-self-hosted", "--pull=false", "--defaultbranch=main",
+            "--pull=false", "--defaultbranch=main",
             f"--secret-file={self.scratch / 'secrets'}", "--concurrent-jobs=2",
             f"--env=GITHUB_RUN_NUMBER={self.number}", f"--env=ARTIFACTS={artifacts}",
-            f"--env=PATH={self.scratch / 'bin'}:{os.environ['PATH']}",
-            f"--env=HOME={home}",
+            f"--env=GITHUB_SERVER_URL={self.url}", f"--env=GITHUB_API_URL={self.url}/api/v3",
+            *self.runner(),
             *(
                 f"--local-repository={name}@{commits[name]}={place}"
                 for name, place in self.actions.items()
             ),
             *(f"--var={name}={value}" for name, value in variables.items()),
+        ]  # fmt: skip
+
+    def runner(self) -> list[str]:
+        """A machine with docker, this one."""
+        home = self.scratch / "home"
+        home.mkdir(exist_ok=True)
+        return [
+            "--platform=ubuntu-latest=-self-hosted", f"--env=HOME={home}",
+            f"--env=PATH={self.scratch / 'bin'}:{os.environ['PATH']}",
         ]  # fmt: skip
 
     def request(self, source: str) -> dict[str, Any]:
@@ -275,11 +301,20 @@ def without_queue(directory: Path) -> None:
     )
 
 
-def on_github(place: World, rendered: Path, directory: Path, group: str, scratch: Path) -> Hub:
+def on_github(
+    place: World,
+    rendered: Path,
+    directory: Path,
+    group: str,
+    scratch: Path,
+    *,
+    language: str = "go",
+    kind: type[Hub] = Hub,
+) -> Hub:
     """Make a rendered service a quick one whose workflows act runs."""
     shutil.copytree(rendered, directory, symlinks=True)
-    made = Hub(place, directory, f"{group}/payments", scratch)
-    quick(directory)
+    made = kind(place, directory, f"{group}/payments", scratch)
+    quick(directory, language)
     workflow = directory / ".github" / "workflows" / "ci.yml"
     text = workflow.read_text()
     images = {name.removeprefix(".in-"): image for name, image in place.tools.items()}

@@ -12,12 +12,17 @@ import json
 import re
 import shutil
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hub import REPOSITORY, Hub
+import yaml
+from hub import REPOSITORY, Hub, Run
 from world import PASSWORD, RELEASE_BASE, USER, World
+
+from github_standin import GitHub
+from rendering import Render, commit_all, git
 
 BUILT = {
     "resolve", "verify-bases", "ci-image", "lint", "test", "verify", "build", "verify-image",
@@ -27,6 +32,12 @@ JOBS = BUILT | {
     "publish", "debug", "verify-debug", "sbom-debug", "publish-debug", "attest", "promote",
 }  # fmt: skip
 BASE = RELEASE_BASE.split("/", 1)[1]
+# Of the server, for what is handed on and for the run that starts another.
+TOKEN = "ghs_T0ken/with+signs="
+
+
+def handing_off(server: GitHub) -> dict[str, str]:
+    return {"GITOPS_REPOSITORY": f"{server.url}/{REPOSITORY}.git"}
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +52,25 @@ def first(hub: Hub) -> str:
 
 
 @pytest.fixture(scope="module")
-def released(hub: Hub, first: str) -> dict[str, str]:
-    """The run of the tag v1.2.0; the tags of the registry after it."""
+def server(hub: Hub, first: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHub]:
+    """The server that has the repository, whose manifests are deployed from it."""
     hub.sign_with("team")
+    hub.server = GitHub(tmp_path_factory.mktemp("server"), hub.directory, TOKEN)
+    yield hub.server
+    hub.server.close()
+
+
+@pytest.fixture(scope="module")
+def released(hub: Hub, server: GitHub) -> dict[str, str]:
+    """The run of the tag v1.2.0; the tags of the registry after it."""
     hub.git("tag", "v1.2.0")
-    run = hub.run(tag="v1.2.0", BUILD_NUMBER_OFFSET="1000")
+    secrets = {"REGISTRY_USER": USER, "REGISTRY_PASSWORD": PASSWORD, **hub.keys}
+    run = hub.run(
+        tag="v1.2.0", BUILD_NUMBER_OFFSET="1000", secrets={**secrets, "GITOPS_TOKEN": TOKEN},
+        **handing_off(server),
+    )  # fmt: skip
     assert run.code == 0, run.log
-    assert set(run.passed()) == JOBS
+    assert set(run.passed()) == JOBS | {"hand-off"}
     assert "will be built" not in run.log
     assert run.build == str(1000 + hub.number)
     tags = hub.tags()
@@ -89,6 +112,22 @@ def test_both_digests_carry_their_proof(place: World, hub: Hub, released: dict[s
         assert [part["digest"] for part in builder["builderDependencies"]] == [{"sha256": kaniko}]
 
 
+def test_a_release_is_handed_to_the_repository_that_is_deployed(
+    hub: Hub, server: GitHub, released: dict[str, str]
+) -> None:
+    [request] = server.merge_requests
+    (name,) = (tag for tag in released if re.fullmatch(r"1\.2\.0-b\d+", tag))
+    assert request["title"] == f"Deploy payments {name}"
+    text = hub.git(
+        "--git-dir", str(server.repository), "show",
+        "deploy/payments:deploy/overlays/production/kustomization.yaml",
+    )  # fmt: skip
+    overlay = yaml.safe_load(text)
+    assert [image["digest"] for image in overlay["images"]] == [released["1.2.0"]]
+    twin = overlay["commonAnnotations"]["debug-image"]
+    assert twin.endswith(f"@{released['1.2.0-debug']}")
+
+
 def test_labels_tell_where_the_image_is_from(
     place: World, hub: Hub, released: dict[str, str]
 ) -> None:
@@ -96,7 +135,7 @@ def test_labels_tell_where_the_image_is_from(
     labels = {key.removeprefix("org.opencontainers.image."): value for key, value in labels.items()}
     assert labels["version"] == "1.2.0"
     assert labels["revision"] == hub.git("rev-parse", "v1.2.0^{commit}")
-    assert labels["source"] == f"https://github.com/{REPOSITORY}"
+    assert labels["source"] == f"{hub.url}/{REPOSITORY}"
     assert labels["base.name"] == RELEASE_BASE
     assert labels["base.digest"] == place.crane("digest", f"{place.address}/mirror/{BASE}")
 
@@ -111,12 +150,12 @@ def test_the_other_forms_build_the_same_digest(
     build = ["sh", "ci/pipeline/build.sh", "release"]
     gitlab = {
         "CI_PIPELINE_SOURCE": "push", "CI_COMMIT_TAG": "v1.2.0", "CI_COMMIT_SHA": head,
-        "CI_PROJECT_URL": f"https://github.com/{REPOSITORY}",
+        "CI_PROJECT_URL": f"{hub.url}/{REPOSITORY}",
     }  # fmt: skip
     container = {
         "GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": "push", "GITHUB_REF_TYPE": "tag",
         "GITHUB_REF_NAME": "v1.2.0", "GITHUB_SHA": head, "GITHUB_REPOSITORY": REPOSITORY,
-        "GITHUB_SERVER_URL": "https://github.com", "IN_CONTAINER": "true",
+        "GITHUB_SERVER_URL": hub.url, "IN_CONTAINER": "true",
     }  # fmt: skip
 
     def kept(config: dict[str, Any]) -> Any:
@@ -162,10 +201,23 @@ def test_the_other_forms_build_the_same_digest(
     assert built(build, gitlab, SERVICE_CREATED="2026-03-20T09:30:00Z") != wanted
 
 
+def watch(hub: Hub) -> Run:
+    """Run watch.yml, with a database that knows a flaw of the release's base."""
+    secrets = {"REGISTRY_USER": USER, "REGISTRY_PASSWORD": PASSWORD, "GITHUB_TOKEN": TOKEN}
+    tools = hub.world.tools
+    return hub.run(
+        "schedule", workflow="watch.yml", secrets=secrets,
+        WATCHED_IMAGE=f"{hub.world.address}/{hub.repository}",
+        WATCH_CRANE_IMAGE=tools[".in-crane"], WATCH_GRYPE_IMAGE=tools[".in-grype"],
+        VULNERABILITY_DB_URL="https://mirror.example.com/base.tar.zst",
+    )  # fmt: skip
+
+
 def test_a_schedule_rebuilds_the_newest_release_on_a_patched_base(
-    place: World, hub: Hub, released: dict[str, str]
+    place: World, hub: Hub, server: GitHub, released: dict[str, str]
 ) -> None:
-    """Without the offset its number is below the newest, and the version stays."""
+    """Without the offset its number is below the newest, and the version stays. The next rebuild
+    is the one that the watch asks for, and the release is not handed on without a token."""
     (hub.directory / "cmd" / "note").write_text("LINT: not released yet")
     hub.commit("Work that nobody has released")
     before = hub.tags()
@@ -176,9 +228,17 @@ def test_a_schedule_rebuilds_the_newest_release_on_a_patched_base(
     assert f"1.2.0 stays: b1{hub.number - 1:03} is newer" in run.log or "1.2.0 stays" in run.log
     assert {name: hub.tags()[name] for name in before} == before
 
-    before = hub.tags()
-    run = hub.run("schedule", BUILD_NUMBER_OFFSET="1000")
+    run = watch(hub)
     assert run.code == 0, run.log
+    assert set(run.passed()) == {"watch-scan", "watch"}
+    assert "1.2.0: a rebuild fixes CVE-2026-20001 in tzdata" in run.log
+    assert server.dispatched == [("ci.yml/dispatches", {"ref": "main"})]
+
+    before = hub.tags()
+    run = hub.run("workflow_dispatch", BUILD_NUMBER_OFFSET="1000", **handing_off(server))
+    assert run.code == 0, run.log
+    assert "the secret GITOPS_TOKEN is not set: no pull request is opened" in run.log
+    assert len(server.merge_requests) == 1
     assert f"rebuild: the base {RELEASE_BASE} has changed from sha256:" in run.log
     after = hub.tags()
     moved = {name for name in after if before.get(name) != after[name]}
@@ -187,6 +247,47 @@ def test_a_schedule_rebuilds_the_newest_release_on_a_patched_base(
     base = place.contents(f"mirror/{BASE}")
     for tag in ("1.2.0", "1.2.0-debug"):
         assert place.contents(f"{hub.repository}:{tag}")[: len(base)] == base
+
+
+def test_the_templates_next_release_is_a_pull_request(
+    place: World, render: Render, template_repository: Path, tmp_path: Path
+) -> None:
+    """By template-update.yml: without a token it says so, and ends."""
+    template = tmp_path / "template"
+    git(tmp_path, "clone", "--quiet", str(template_repository), "template")
+    git(template, "tag", "v1000.0.0")
+    with (template / "template" / "specs" / "README.md").open("a") as file:
+        file.write("\nOf the next release.\n")
+    commit_all(template, "Release")
+    git(template, "tag", "v1000.1.0")
+    service = tmp_path / "payments"
+    shutil.copytree(render(language="go", ci="github"), service, symlinks=True)
+    answers = service / ".copier-answers.yml"
+    text = re.sub("(?m)^_commit: .*", "_commit: v1000.0.0", answers.read_text())
+    answers.write_text(re.sub("(?m)^_src_path: .*", f"_src_path: {template}", text))
+    commit_all(service, "Scaffold")
+    git(service, "remote", "add", "origin", f"https://github.com/{REPOSITORY}.git")
+
+    hub = Hub(place, service, "acme/payments", tmp_path / "hub")
+    image, mounted = place.updates
+    hub.mount(*mounted, template)
+    hub.server = GitHub(tmp_path / "server", service, TOKEN)
+    try:
+        secrets = {"DOCKER_AUTH_CONFIG": (place.directory / "config.json").read_text()}
+        update = {"workflow": "template-update.yml", "TEMPLATE_UPDATE_IMAGE": image}
+        run = hub.run("schedule", secrets=secrets, **update)
+        assert run.code == 0, run.log
+        assert "TEMPLATE_UPDATE_TOKEN is not set: no pull request is opened" in run.log
+        assert hub.server.merge_requests == []
+        run = hub.run("schedule", secrets={**secrets, "TEMPLATE_UPDATE_TOKEN": TOKEN}, **update)
+        assert run.code == 0, run.log
+        [request] = hub.server.merge_requests
+        assert request["title"] == "Update the service template from v1000.0.0 to v1000.1.0"
+        branch = "template-update/main:specs/README.md"
+        assert "Of the next release." in git(hub.server.repository, "show", branch)
+        assert TOKEN not in hub.logs + (hub.scratch / "docker.log").read_text()
+    finally:
+        hub.server.close()
 
 
 def test_the_containers_have_no_privilege_and_no_socket(hub: Hub, released: dict[str, str]) -> None:
@@ -208,6 +309,7 @@ def test_the_password_is_nowhere(place: World, hub: Hub, released: dict[str, str
         PASSWORD.encode(),
         base64.b64encode(f"{USER}:{PASSWORD}".encode()),
         base64.b64encode(PASSWORD.encode()),
+        TOKEN.encode(),
     ]
 
     def search(where: str, data: bytes) -> None:

@@ -39,8 +39,10 @@ FAULTS: dict[str, Callable[[Path], Any]] = {
     "lint": _note("LINT"),
     "test": _note("BROKEN"),
     "verify-image": _shell_in_release,
+    "vulnerabilities": _note("A flaw is known since."),
     "smoke-test": _team,
 }
+KNOWN = {"VULNERABILITY_DB_URL": "https://mirror.example.com/critical.tar.zst"}
 SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "an unreachable registry": (
         {"REGISTRY_MAP": "docker.io=127.0.0.1:9/mirror;gcr.io=127.0.0.1:9/mirror"},
@@ -73,7 +75,7 @@ def test_a_fault_stops_the_run_and_moves_no_tag(
     published = hub.manifests()
     FAULTS[job](hub.directory)
     hub.commit(f"Plant a fault for {job}")
-    run = hub.run(tag="v1.1.0")
+    run = hub.run(tag="v1.1.0", **(KNOWN if job == "vulnerabilities" else {}))
     hub.git("reset", "--quiet", "--hard", "HEAD~1")
     assert run.code != 0
     assert run.failed() == [job], run.log

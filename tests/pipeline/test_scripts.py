@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tarfile
 import threading
-import urllib.parse
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -1010,7 +1009,8 @@ def provider(**env: str) -> dict[str, str]:
     ("env", "trigger", "fork"),
     [
         ({}, "branch", ""),
-        ({"GITHUB_EVENT_NAME": "workflow_dispatch"}, "branch", ""),
+        ({"GITHUB_EVENT_NAME": "workflow_dispatch"}, "schedule", ""),
+        ({"GITHUB_EVENT_NAME": "workflow_dispatch", **HUB_TAG}, "tag", ""),
         (HUB_TAG, "tag", ""),
         ({"GITHUB_EVENT_NAME": "schedule"}, "schedule", ""),
         ({"GITHUB_EVENT_NAME": "schedule", **HUB_TAG}, "schedule", ""),
@@ -1246,10 +1246,10 @@ esac || { echo "Error: no matching attestations" >&2; exit 1; }
 
 
 class Watch:
-    """A published release with attestations, and a GitLab that starts pipelines."""
+    """A published release with attestations, and a provider that starts pipelines."""
 
-    def __init__(self, job: Job, api: str) -> None:
-        self.job, place = job, job.directory
+    def __init__(self, job: Job, provider: str, url: str) -> None:
+        self.job, self.provider, place = job, provider, job.directory
         self.attested = place / "attested"
         self.attested.mkdir()
         job.tag(**{"1.4.2": DIGEST["a"], "1.4.2-debug": DIGEST["c"], "1.3.0": DIGEST["d"]})
@@ -1277,24 +1277,33 @@ class Watch:
         grype = place / "bin" / "grype"
         grype.write_text(
             GRYPE.replace("#!/busybox/sh", "#!/bin/sh")
+            .replace("registry:*) scan=/scans/clean.json", 'registry:*) scan="$TODAY"')
             .replace("/scans/", f"{SCANS}/")
-            .replace('sbom:"*)', 'sbom:"* | "--quiet --output json --file ${5:-} registry:"*)')
-            .replace("    grep -q '\"spdxVersion\"' \"${6#sbom:}\"\n", '    echo "$6" >>"$CALLS"\n'
-                     '    case $6 in registry:*) scan="$TODAY" ;; esac\n')
+            .replace("    case $6 in\n", '    echo "$6" >>"$CALLS"\n    case $6 in\n')
         )  # fmt: skip
         grype.chmod(0o755)
         self.calls = place / "calls-of-grype"
         self.env = {
-            "CI_PIPELINE_SOURCE": "schedule",
-            "WATCH": "true",
             "ATTESTED": str(self.attested),
             "CALLS": str(self.calls),
             "TODAY": str(SCANS / "clean.json"),
-            "CI_API_V4_URL": api,
-            "CI_PROJECT_ID": "7",
-            "CI_JOB_TOKEN": "job-token",
-            "CI_DEFAULT_BRANCH": "main",
         }
+        self.env |= {
+            "gitlab": {
+                "CI_PIPELINE_SOURCE": "schedule",
+                "WATCH": "true",
+                "CI_API_V4_URL": f"{url}/api/v4",
+                "CI_PROJECT_ID": "7",
+                "CI_JOB_TOKEN": "job-token",
+                "CI_DEFAULT_BRANCH": "main",
+            },
+            "github": {
+                **HUB,
+                "GITHUB_EVENT_NAME": "schedule",
+                "GITHUB_API_URL": f"{url}/api/v3",
+                "GIT_TOKEN": "job-token",
+            },
+        }[provider]
 
     def attest(self, base: str = DIGEST["b"], predicate_first: bool = False) -> None:
         """Give the release its list, and a provenance on a base of that digest."""
@@ -1335,31 +1344,49 @@ class Watch:
 
 
 class Trigger(http.server.BaseHTTPRequestHandler):
-    """GitLab's trigger API."""
+    """What starts a pipeline: GitLab's trigger API, and GitHub's for a workflow."""
 
-    asked: ClassVar[list[tuple[str, dict[str, list[str]]]]] = []
-    code = 201
+    asked: ClassVar[list[tuple[str, str, str]]] = []
+    refusal = 0
 
     def do_POST(self) -> None:
         text = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        self.asked.append((self.path, urllib.parse.parse_qs(text)))
-        self.send_response(self.code)
+        self.asked.append((self.path, self.headers.get("Authorization", ""), text))
+        gitlab = "/api/v4/" in self.path
+        self.send_response(self.refusal or (201 if gitlab else 204))
         self.end_headers()
-        self.wfile.write(b'{"web_url": "https://gitlab.example.com/pipelines/8"}')
+        if self.refusal:
+            self.wfile.write(b'{"message": "Resource not accessible"}')
+        elif gitlab:
+            self.wfile.write(b'{"web_url": "https://gitlab.example.com/pipelines/8"}')
 
     def log_message(self, *_: object) -> None:
         pass
 
 
-@pytest.fixture
-def watch(job: Job) -> Iterator[Watch]:
+STARTED = {
+    "gitlab": (
+        "https://gitlab.example.com/pipelines/8",
+        ("/api/v4/projects/7/trigger/pipeline", "",
+         "token=job-token&ref=main&variables%5BREBUILD%5D=true"),
+    ),
+    "github": (
+        "https://github.com/Acme/payments/actions/workflows/ci.yml",
+        ("/api/v3/repos/Acme/payments/actions/workflows/ci.yml/dispatches", "Bearer job-token",
+         '{"ref": "main"}'),
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(params=STARTED)
+def watch(job: Job, request: pytest.FixtureRequest) -> Iterator[Watch]:
     Trigger.asked.clear()
-    Trigger.code = 201
+    Trigger.refusal = 0
     server = http.server.HTTPServer(("127.0.0.1", 0), Trigger)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield Watch(job, f"http://127.0.0.1:{server.server_port}/api/v4")
+        yield Watch(job, request.param, f"http://127.0.0.1:{server.server_port}")
     finally:
         server.shutdown()
         thread.join()
@@ -1386,10 +1413,9 @@ def test_a_base_that_is_fixed_under_its_tag_starts_the_rebuild(
     done = watch.run("base")
     assert done.returncode == 0, done.stderr
     assert "1.4.2: a rebuild fixes CVE-2026-20001 in tzdata" in done.stdout
-    assert "started the rebuild: https://gitlab.example.com/pipelines/8" in done.stdout
-    [(path, given)] = Trigger.asked
-    assert path == "/api/v4/projects/7/trigger/pipeline"
-    assert given == {"token": ["job-token"], "ref": ["main"], "variables[REBUILD]": ["true"]}
+    address, asked = STARTED[watch.provider]
+    assert f"started the rebuild: {address}\n" in done.stdout
+    assert Trigger.asked == [asked]
     assert "job-token" not in done.stdout + done.stderr
     scanned = watch.calls.read_text()
     assert f"registry:gcr.io/distroless/static-debian13@{DIGEST['b']}\n" in scanned
@@ -1433,13 +1459,24 @@ def test_what_is_deployed_is_looked_at_too(watch: Watch) -> None:
     assert 'error: SERVICE_VERSION is "../x"' in done.stderr
 
 
-def test_a_rebuild_that_gitlab_refuses_fails_the_job(watch: Watch) -> None:
-    Trigger.code = 403
+@pytest.mark.parametrize("code", [301, 403])
+def test_a_rebuild_that_is_refused_fails_the_job(watch: Watch, code: int) -> None:
+    Trigger.refusal = code
     done = watch.run()
     assert done.returncode == 2
     assert "error: cannot start the rebuild: " in done.stderr
-    assert "answers 403" in done.stderr
+    assert f"answers {code}: " in done.stderr
+    assert "Resource not accessible" in done.stderr
+    assert "job-token" not in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_without_an_api_to_ask_the_watch_says_what_is_missing(watch: Watch) -> None:
+    name = {"gitlab": "CI_JOB_TOKEN", "github": "GIT_TOKEN"}[watch.provider]
+    del watch.env[name]
+    done = watch.run()
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert f"error: cannot start the rebuild: {name} is not set" in done.stderr
 
 
 def test_a_stale_database_fails_the_watch(watch: Watch) -> None:
@@ -1488,6 +1525,26 @@ def test_the_update_runs_in_its_image_and_its_token_is_on_no_command_line(runner
     done = runner.run(*update, TEMPLATE_UPDATE_IMAGE="ghcr.io/acme/template-update:1")
     assert done.returncode == 1
     assert "is not pinned" in done.stderr
+
+
+def test_grype_has_credentials_where_it_reads_bases_only(runner: Job) -> None:
+    for where in ("grype", "watch"):
+        done = runner.run("sh", "ci/github/run.sh", where, "x.sh", DEPLOYED="1.4.2-b3")
+        assert done.returncode == 0, done.stderr
+        *_, line = (runner.directory / "docker.log").read_text().splitlines()
+        assert "/grype:v" in line
+        assert "--env DEPLOYED" in line
+        assert ("REGISTRY_PASSWORD" in line) == ("REGISTRY_MAP" in line) == (where == "watch")
+
+
+@pytest.mark.parametrize(("branch", "code"), [("main", 0), ("topic", 1)])
+def test_a_rebuild_is_of_the_default_branch(runner: Job, branch: str, code: int) -> None:
+    script = runner.directory / "release-source.sh"
+    script.write_text((RUNNER / "release-source.sh").read_text().partition("# In a container")[0])
+    done = runner.run("sh", str(script), GITHUB_REF_NAME=branch, DEFAULT_BRANCH="main")
+    assert done.returncode == code
+    assert ("start it on main, not on topic" in done.stderr) == bool(code)
+    assert runner.run("sh", str(script), GITHUB_REF_NAME="main").returncode == 0
 
 
 def test_in_a_container_of_the_runners_the_command_runs_as_it_is(runner: Job) -> None:

@@ -99,6 +99,19 @@ def test_only_what_pushes_may_write() -> None:
     }
 
 
+def test_one_job_may_start_a_run_and_its_token_reaches_no_image() -> None:
+    found = [
+        (path.name, name)
+        for path in FOLDER.glob("*.yml")
+        for name, job in yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].items()
+        if "actions" in job["permissions"]
+    ]
+    assert found == [("watch.yml", "watch")]
+    watch = yaml.safe_load((FOLDER / "watch.yml").read_text(encoding="utf-8"))["jobs"]["watch"]
+    assert watch["permissions"] == {"actions": "write", "contents": "read"}
+    assert "run.sh" not in json.dumps(watch)
+
+
 def test_what_signs_reaches_one_job() -> None:
     """The environment with the keys, the keys, and the token for a keyless signature."""
     for name, job in {**JOBS, **PROMOTE["jobs"]}.items():

@@ -65,7 +65,7 @@ def pin_cosign(directory: Path, digest: str) -> None:
 def trust_bases(directory: Path, public: Path) -> None:
     """Have the service's table say that the stand-ins for distroless are signed by this key."""
     (directory / "ci" / "bases.pub").write_text(public.read_text())
-    name = rb'(?m)(^repository = "gcr.io/distroless/static-debian13"\n)'
+    name = rb'(?m)(^repository = "gcr.io/distroless/[a-z0-9-]+"\n)'
     signer = name + rb"identity = .*\nissuer = .*\nkey = .*$"
     by_key = rb'\1identity = ""\nissuer = ""\nkey = "ci/bases.pub"'
     house = directory / "ci" / "house"
@@ -297,6 +297,25 @@ class World:
         return found
 
     @cached_property
+    def updates(self) -> tuple[str, list[Path]]:
+        """An image with git, Python and Copier, and where its container has them from: they are
+        this machine's own."""
+        root = _Root()
+        for name in ("bin", "lib", "lib64"):
+            root.link(f"usr/{name}", name)
+        copier = self.directory / "copier"
+        script = f"{sys.executable} -W ignore {HERE.parent / 'quick_copier.py'}"
+        copier.write_text(f'#!/bin/sh\nexec {script} "$@"\n')
+        copier.chmod(0o755)
+        root.program(copier, "/opt/bin/copier")
+        _, _, digest = self._push(
+            "docker.io/acme/template-update", root, PATH="/opt/bin:/usr/bin"
+        ).partition("@")
+        places = {Path("/usr"), Path("/etc/alternatives"), HERE.parent.parent}
+        places |= {Path(sys.prefix), Path(sys.base_prefix)}
+        return f"{self.address}/mirror/acme/template-update@{digest}", sorted(places)
+
+    @cached_property
     def helper(self) -> str:
         """What gitlab-ci-local copies files with."""
         root = _Root()
@@ -305,11 +324,12 @@ class World:
             root.program(Path(f"/usr/bin/{name}"), f"/usr/bin/{name}")
         return self._push("docker.io/helper/helper:1", root, PATH="/usr/bin:/bin")
 
-    def bases(self) -> None:
+    def bases(self, *more: str) -> None:
         """The images that the service's Dockerfiles name: the release's from the lab, the CI
         image's with nothing but a shell, make and this Python, so that a build is quick."""
-        self.lab.bases_for(BASES)
-        for name in BASES:
+        names = tuple(dict.fromkeys((*BASES, *more)))
+        self.lab.bases_for(names)
+        for name in names:
             source = name if self.lab.real else f"{self.lab.registry.address}/{without_host(name)}"
             self.crane("copy", source, f"{self.address}/mirror/{without_host(name)}")
             self.sign(name)
@@ -361,6 +381,9 @@ class _Root:
         linked = subprocess.run(["ldd", source], capture_output=True, text=True, check=False).stdout
         for library in re.findall(r"(?:=> |^\s+)(/\S+)", linked, re.MULTILINE):
             self._files[library.lstrip("/")] = Path(library).resolve()
+
+    def link(self, target: str, path: str) -> None:
+        self._files[path] = target
 
     def busybox(self, directory: str) -> None:
         busybox = shutil.which("busybox")

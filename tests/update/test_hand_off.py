@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import yaml
+
 from github_standin import GitHub
 from gitlab_standin import GitLab
-
 from rendering import ROOT, Render, commit_all, git
 
 TOKEN = "glpat-T0ken/with+signs="

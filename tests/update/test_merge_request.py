@@ -11,10 +11,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from github_standin import GitHub
-from gitlab_standin import GitLab
 from history import AFTER, BEFORE, QUICK_COPIER, History, append, differences, substitute, write
 
+from github_standin import GitHub
+from gitlab_standin import GitLab
 from rendering import commit_all, git
 
 TOKEN = "glpat-T0ken/with+signs="

@@ -21,6 +21,7 @@ FOLDER = ".github/workflows"
 SCRIPTS = "ci/github"
 BUILDS, PROMOTES = f"{FOLDER}/pipeline.yml", f"{FOLDER}/promote.yml"
 HANDS_OFF = f"{FOLDER}/hand-off.yml"
+WATCHES = f"{FOLDER}/watch.yml"
 _CALLED = (BUILDS, PROMOTES, HANDS_OFF)
 # The one script that starts containers, and what it may give them.
 RUNNER = f"{SCRIPTS}/run.sh"
@@ -289,6 +290,9 @@ class Workflows:
         if "schedule" not in triggers:
             fix = "add: schedule: [{cron: …}], weekly at least"
             yield _finding("PIP-007", path, line, "no job runs in a scheduled pipeline", fix)
+        if "workflow_dispatch" not in triggers and WATCHES in self.files:
+            message = f"{WATCHES} cannot start a rebuild, and neither can a person"
+            yield _finding("PIP-007", path, line, message, "add: workflow_dispatch:")
         push = triggers.get("push", None)
         filters = push if isinstance(push, dict) else {}
         if "push" not in triggers or ("branches" in filters and "tags" not in filters):

@@ -6,6 +6,7 @@
 #   run.sh kaniko SCRIPT...    a script of ci/pipeline in Kaniko's image
 #   run.sh syft SCRIPT...      a script of ci/pipeline in Syft's image
 #   run.sh grype SCRIPT...     a script of ci/pipeline in Grype's image
+#   run.sh watch SCRIPT...     the same, where it reads bases: for watch.yml only
 #   run.sh update SCRIPT...    a script of ci/pipeline in the image TEMPLATE_UPDATE_IMAGE
 #   run.sh ci COMMAND...       in the CI image, in the checkout
 #   run.sh source COMMAND...   in the CI image, where the files are that the run is about: the
@@ -27,7 +28,7 @@ syft=docker.io/anchore/syft:v1.44.0-debug@sha256:6dd8fb28e1b799e7cadaff6be2ec6d5
 grype=docker.io/anchore/grype:v0.119.0-debug@sha256:166001ed93ae8463acad508c746586ced665abe9d817ae452ed9b781ddb6cebb
 
 where=${1:-}
-[ $# -ge 2 ] || fail "usage: run.sh crane|attest|kaniko|syft|grype|update|ci|source COMMAND..."
+[ $# -ge 2 ] || fail "usage: run.sh crane|attest|kaniko|syft|grype|watch|update|ci|source COMMAND..."
 shift
 # No service's image takes part: the credentials are those for this one.
 [ "$where" != update ] || export IMAGE_REPOSITORY="${TEMPLATE_UPDATE_IMAGE%%@*}"
@@ -70,7 +71,7 @@ fi
 variables="CI GITHUB_ACTIONS GITHUB_ACTOR GITHUB_EVENT_NAME GITHUB_HEAD_REF GITHUB_REF_NAME
   GITHUB_REF GITHUB_REF_TYPE GITHUB_REPOSITORY GITHUB_RUN_ATTEMPT GITHUB_RUN_ID GITHUB_RUN_NUMBER
   GITHUB_SERVER_URL GITHUB_SHA TOOL_IMAGE
-  PULL_REQUEST_REPOSITORY BASE_VERIFICATION BUILD_NUMBER_OFFSET IMAGE_REPOSITORY
+  PULL_REQUEST_REPOSITORY BASE_VERIFICATION BUILD_NUMBER_OFFSET DEPLOYED IMAGE_REPOSITORY
   VULNERABILITY_DB_URL VULNERABILITY_DB_MAX_AGE
   HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy"
 of_registries="REGISTRY_USER REGISTRY_PASSWORD DOCKER_AUTH_CONFIG CREDENTIAL_HELPERS GITHUB_TOKEN"
@@ -97,9 +98,10 @@ case $where in
     image=${SYFT_IMAGE:-$(mirrored "$syft")}
     pinned "$image"
     ;;
-  grype)
+  grype | watch)
     image=${GRYPE_IMAGE:-$(mirrored "$grype")}
     pinned "$image"
+    [ "$where" = grype ] || variables="$variables $of_tools $of_registries"
     ;;
   update)
     image=$TEMPLATE_UPDATE_IMAGE
@@ -116,7 +118,7 @@ case $where in
       directory=/workspace/$source_dir
     fi
     ;;
-  *) fail "usage: run.sh crane|attest|kaniko|syft|grype|update|ci|source COMMAND..." ;;
+  *) fail "usage: run.sh crane|attest|kaniko|syft|grype|watch|update|ci|source COMMAND..." ;;
 esac
 
 # For what docker pulls itself: outside the workspace, gone with this script.

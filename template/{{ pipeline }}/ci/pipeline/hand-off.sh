@@ -5,6 +5,11 @@
 . ci/pipeline/common.sh
 . ci/pipeline/merge-request.sh
 
+# GitHub starts the job without it, too.
+if [ "$provider" = github ] && [ -z "${GITOPS_TOKEN:-}${ROLLBACK_TO:-}" ]; then
+  echo "the secret GITOPS_TOKEN is not set: no pull request is opened"
+  exit
+fi
 need "hand-off.yml says what the job wants" GITOPS_REPOSITORY GITOPS_TOKEN
 need "$settings has it" IMAGE_REPOSITORY
 command -v git >/dev/null 2>&1 || fail "there is no git: the image GITOPS_IMAGE, or the runner, wants it"

@@ -12,11 +12,13 @@ fi
 if [ "$provider" = github ]; then
   settings=.github/workflows/ci.yml
   request_name='a pull request'
-  case ${GITHUB_EVENT_NAME:-} in
-    schedule) trigger=schedule ;;
+  case ${GITHUB_EVENT_NAME:-}:${GITHUB_REF_TYPE:-} in
+    # What watch.yml starts, or a person, is a rebuild, too.
+    schedule:* | workflow_dispatch:branch) trigger=schedule ;;
     # A queue's commit is tried before it is merged, as a request is.
-    pull_request* | merge_group) trigger=request ;;
-    *) if [ "${GITHUB_REF_TYPE:-}" = tag ]; then trigger=tag; else trigger=branch; fi ;;
+    pull_request*:* | merge_group:*) trigger=request ;;
+    *:tag) trigger=tag ;;
+    *) trigger=branch ;;
   esac
   # A fork's token may not push, and neither may Dependabot's.
   fork=''

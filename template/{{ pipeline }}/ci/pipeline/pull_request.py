@@ -1,5 +1,7 @@
 """Open a pull request on GitHub, or renew the one that is open for its branch.
 
+watch.py asks GitHub with the functions of this file.
+
 usage: pull_request.py OWNER/NAME BRANCH TARGET TITLE DESCRIPTION
 
 The token is in GIT_TOKEN, and the API's address in GITHUB_API_URL. Python is what an image
@@ -11,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from http import HTTPStatus
 from typing import Any
 from urllib import error, parse, request
 
@@ -31,7 +34,7 @@ def ask(method: str, path: str, body: dict[str, str] | None = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     asked = request.Request(f"{os.environ['GITHUB_API_URL']}/{path}", data, headers, method=method)
     with request.build_opener(_Stay).open(asked, timeout=60) as answer:
-        return json.load(answer)
+        return json.load(answer) if answer.status != HTTPStatus.NO_CONTENT else None
 
 
 def reason(refusal: error.HTTPError) -> str:

@@ -16,6 +16,7 @@ import urllib.parse
 import urllib.request
 
 sys.path.insert(0, "ci")
+import pull_request
 from conformance import repo, report, vulnerabilities
 from conformance.model import Unusable
 
@@ -24,6 +25,25 @@ WATCH = ".pipeline/watch"
 
 def rebuild() -> str:
     """Start the pipeline that rebuilds the newest release; return its address."""
+    return on_github() if os.environ.get("GITHUB_ACTIONS") == "true" else on_gitlab()
+
+
+def on_github() -> str:
+    try:
+        repository = f"{os.environ['GITHUB_SERVER_URL']}/{os.environ['GITHUB_REPOSITORY']}"
+        path = f"repos/{os.environ['GITHUB_REPOSITORY']}/actions/workflows/ci.yml/dispatches"
+        pull_request.ask("POST", path, {"ref": os.environ["GITHUB_REF_NAME"]})
+    except KeyError as missing:
+        raise Unusable(f"cannot start the rebuild: {missing.args[0]} is not set, which watch.yml does") from None
+    except urllib.error.HTTPError as refusal:
+        what = pull_request.reason(refusal)
+        raise Unusable(f"cannot start the rebuild: {refusal.url} answers {refusal.code}: {what}") from None
+    except (OSError, ValueError) as error:
+        raise Unusable(f"cannot start the rebuild: {os.environ['GITHUB_API_URL']}: {error}") from None
+    return f"{repository}/actions/workflows/ci.yml"
+
+
+def on_gitlab() -> str:
     try:
         api, project = os.environ["CI_API_V4_URL"], os.environ["CI_PROJECT_ID"]
         given = {

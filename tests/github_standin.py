@@ -1,4 +1,4 @@
-"""What the jobs need of GitHub that open a pull request: git over HTTP, and its API of them."""
+"""What the jobs need of GitHub: git over HTTP, pull requests, and a run that starts another."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from gitlab_standin import GitLab, handler
-
 from rendering import git
 
 
@@ -20,6 +19,8 @@ class GitHub(GitLab):
         self.token = token
         # What the API answers to a request that would change something, in place of doing it.
         self.refusal: tuple[int, dict[str, Any]] | None = None
+        # The runs that were asked for: a workflow, and what it was given.
+        self.dispatched: list[tuple[str, dict[str, Any]]] = []
         super().__init__(directory, service, token, user="x-access-token")
         (self.repository / "hooks" / "post-receive").unlink()
         git(self.repository, "config", "receive.advertisePushOptions", "false")
@@ -42,9 +43,13 @@ class GitHub(GitLab):
                 body = json.loads(self.rfile.read(size)) if size else {}
                 if self.headers.get("Authorization") != f"Bearer {hub.token}":
                     code, answer = 401, {"message": "Bad credentials"}
+                elif "/actions/workflows/" in self.path:
+                    workflow = self.path.partition("/repos/acme/payments/actions/workflows/")[2]
+                    hub.dispatched.append((workflow, body))
+                    code, answer = 204, {}
                 else:
                     code, answer = hub.pulls(self.command, self.path, body)
-                data = json.dumps(answer).encode()
+                data = json.dumps(answer).encode() if code != 204 else b""
                 self.send_response(code)
                 if code == 301:
                     self.send_header("Location", answer["url"])
