@@ -24,6 +24,7 @@ ACTIONLINT = "v1.7.12"
 BUILDKIT = "v0.34.2"
 COSIGN = "v3.1.3"
 CRANE = "v0.22.1"
+FULCIO = "v1.8.8"
 GRYPE = "v0.121.2"
 # The modules of Kubernetes 1.36.3.
 KUBERNETES_MODULES = "v0.36.3"
@@ -211,6 +212,11 @@ def actionlint() -> Path:
     """The program actionlint, which reads GitHub's workflows as GitHub does."""
     module = "github.com/rhysd/actionlint"
     return go_tool("actionlint", module, ["cmd/actionlint"], ACTIONLINT) / "actionlint"
+
+
+def fulcio() -> Path:
+    """The program Fulcio, which certifies who signs without a key."""
+    return go_tool("fulcio", "github.com/sigstore/fulcio", [""], FULCIO) / "fulcio"
 
 
 def syft() -> Path:

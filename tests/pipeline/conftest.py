@@ -9,14 +9,15 @@ from collections.abc import Generator, Iterator
 import pytest
 from hub import Hub, on_github
 from quick import quick
-from world import Project, World, pin_cosign, trust_bases, world
+from world import Project, World, pin_cosign, pin_kaniko, trust_bases, world
 
 from lab import Lab, Missing
 from rendering import Render
 
 CI = os.environ.get("CI") == "true"
-# Grype takes long to build.
-collect_ignore = [] if os.environ.get("NIGHTLY") else ["test_scans.py"]
+# Grype and Fulcio take long to build.
+NIGHTLY = ["test_scans.py", "test_keyless.py", "test_provenance.py"]
+collect_ignore = [] if os.environ.get("NIGHTLY") else NIGHTLY
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +49,7 @@ def project(
     made = Project(place, directory, f"{group}/payments")
     quick(directory)
     pin_cosign(directory, place.cosign)
+    pin_kaniko(directory, place.tools[".in-kaniko"].partition("@")[2])
     trust_bases(directory, place.key_pair("bases")[1])
     with (directory / ".gitlab-ci.yml").open("a") as file:
         for job, image in place.tools.items():

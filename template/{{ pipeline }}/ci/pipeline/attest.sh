@@ -44,7 +44,11 @@ case $signing in
     # An empty password would make cosign ask for one.
     export COSIGN_PASSWORD="${COSIGN_PASSWORD:-}"
     ;;
-  keyless) signer=$builder@$ref ;;
+  keyless)
+    signer=$builder@$ref
+    [ ! -f "$signing_config" ] || [ -f "$trusted_root" ] ||
+      fail "$signing_config is there without $trusted_root: cosign trusted-root create writes it"
+    ;;
   '')
     if [ "$KIND" = branch ]; then
       echo "unsigned: nothing says how to sign (SIGNING, COSIGN_PRIVATE_KEY); a branch's image may do without"
@@ -91,9 +95,17 @@ write() {
   case $signing.$form in
     key.referrer) set -- --key "$signs_with" --signing-config "$cosign_dir/no-services.json" "$@" ;;
     key.tags) set -- --key "$signs_with" --new-bundle-format=false --use-signing-config=false --tlog-upload=false "$@" ;;
-    keyless.referrer) ;;
-    keyless.tags) set -- --new-bundle-format=false --use-signing-config=false "$@" ;;
+    keyless.tags) set -- --new-bundle-format=false "$@" ;;
   esac
+  if [ "$signing" = keyless ]; then
+    [ ! -f "$trusted_root" ] || set -- --trusted-root "$trusted_root" "$@"
+    if [ -f "$signing_config" ]; then
+      # The older form reads this file only where it writes a bundle as well.
+      set -- --signing-config "$signing_config" --bundle "$cosign_dir/bundle" "$@"
+    elif [ "$form" = tags ]; then
+      set -- --use-signing-config=false "$@"
+    fi
+  fi
   cosign "$verb" --yes "$@" >"$cosign_dir/log" 2>&1 ||
     fail "cannot $verb ${subject#*/}: $(reason "$(cat "$cosign_dir/log")")"
 }
