@@ -86,6 +86,11 @@ done
 
 # ── signing ──
 
+# The address of the first service $1 of a Sigstore of one's own.
+service() {
+  tr -d '[:space:]' <"$signing_config" | sed -n "s/.*\"$1\":\[{\"url\":\"\([^\"]*\)\".*/\1/p"
+}
+
 # Runs cosign $1 with the flags of form $2: what cosign 3 writes, a bundle as a referrer,
 # and the older .sig and .att, since admission controllers in use read only one of them. A
 # key needs no service, so nothing is written to a public log.
@@ -99,12 +104,17 @@ write() {
   esac
   if [ "$signing" = keyless ]; then
     [ ! -f "$trusted_root" ] || set -- --trusted-root "$trusted_root" "$@"
-    if [ -f "$signing_config" ]; then
-      # The older form reads this file only where it writes a bundle as well.
-      set -- --signing-config "$signing_config" --bundle "$cosign_dir/bundle" "$@"
-    elif [ "$form" = tags ]; then
-      set -- --use-signing-config=false "$@"
-    fi
+    case $([ ! -f "$signing_config" ] || echo own).$form in
+      own.referrer) set -- --signing-config "$signing_config" "$@" ;;
+      # cosign reads no such file for the older form.
+      own.tags)
+        rekor=$(service rekorTlogUrls) timestamps=$(service tsaUrls)
+        if [ -n "$rekor" ]; then set -- --rekor-url "$rekor" "$@"; else set -- --tlog-upload=false "$@"; fi
+        [ -z "$timestamps" ] || set -- --timestamp-server-url "$timestamps" "$@"
+        set -- --use-signing-config=false --fulcio-url "$(service caUrls)" "$@"
+        ;;
+      .tags) set -- --use-signing-config=false "$@" ;;
+    esac
   fi
   cosign "$verb" --yes "$@" >"$cosign_dir/log" 2>&1 ||
     fail "cannot $verb ${subject#*/}: $(reason "$(cat "$cosign_dir/log")")"
