@@ -58,6 +58,7 @@ def test_a_branch_gives_one_pair_and_no_version(project: Project, first: str) ->
         ("critical", "CVE-2026-20005 (critical) in github.com/prometheus/client_golang"),
         ("stale", "the database of flaws is stale"),
     ],
+    ids=["a bump is due", "a stale database"],
 )
 def test_a_scan_that_fails_leaves_every_tag(
     project: Project, first: str, database: str, line: str
