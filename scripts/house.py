@@ -195,9 +195,7 @@ def signers(entries: list[Entry]) -> list[dict[str, str]]:
             image = entry.get(key)
             if not image or image == "scratch":
                 continue
-            signer = (
-                entry.get("signer") if key in entry.get("signed", [key]) else None
-            )
+            signer = entry.get("signer") if key in entry.get("signed", [key]) else None
             known = found.get(repository(image), {})
             fields = {name: (signer or {}).get(name, "") for name in SIGNER_KEYS}
             found[repository(image)] = known if any(known.values()) else fields
