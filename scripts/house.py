@@ -70,7 +70,7 @@ def table(root: Path = ROOT) -> Entry:
     return {
         "bases": entries,
         "by_hand": by_hand,
-        "signers": signers([*entries, *by_hand]),
+        "signers": signers([*entries, *by_hand, *own["tools"]]),
         "house": house_own.values(house),
     }
 
@@ -191,11 +191,11 @@ def signers(entries: list[Entry]) -> list[dict[str, str]]:
     """Who signs each repository of the table; unsigned ones have empty fields."""
     found: dict[str, dict[str, str]] = {}
     for entry in entries:
-        for key in ("release", "builder", "jre", "debug"):
+        for key in ("release", "builder", "jre", "debug", "image"):
             image = entry.get(key)
             if not image or image == "scratch":
                 continue
-            signer = entry.get("signer") if key in entry.get("signed", ["release"]) else None
+            signer = entry.get("signer") if key in entry.get("signed", [key]) else None
             known = found.get(repository(image), {})
             fields = {name: (signer or {}).get(name, "") for name in SIGNER_KEYS}
             found[repository(image)] = known if any(known.values()) else fields

@@ -26,6 +26,7 @@ BUILDKIT = "v0.34.2"
 COSIGN = "v3.1.3"
 CRANE = "v0.22.1"
 ETCD = "v3.6.16"
+FULCIO = "v1.8.8"
 GRYPE = "v0.121.2"
 KUBERNETES = "v1.36.3"
 # The modules of that release.
@@ -226,6 +227,11 @@ def actionlint() -> Path:
     """The program actionlint, which reads GitHub's workflows as GitHub does."""
     module = "github.com/rhysd/actionlint"
     return go_tool("actionlint", module, ["cmd/actionlint"], ACTIONLINT) / "actionlint"
+
+
+def fulcio() -> Path:
+    """The program Fulcio, which certifies who signs without a key."""
+    return go_tool("fulcio", "github.com/sigstore/fulcio", [""], FULCIO) / "fulcio"
 
 
 def syft() -> Path:

@@ -9,14 +9,17 @@ from collections.abc import Generator, Iterator
 import pytest
 from hub import Hub, on_github
 from quick import quick
-from world import Project, World, pin_cosign, trust_bases, world
+from world import Project, World, pin_cosign, pin_kaniko, trust_bases, world
 
 from lab import Lab, Missing
 from rendering import Render
 
 CI = os.environ.get("CI") == "true"
-# Grype takes long to build, and a pipeline takes a minute.
-NIGHTLY = ["test_scans.py", "test_github_containers.py", "test_github_languages.py"]
+# Grype and Fulcio take long to build, and a pipeline takes a minute.
+NIGHTLY = [
+    "test_scans.py", "test_keyless.py", "test_provenance.py",
+    "test_github_containers.py", "test_github_languages.py",
+]  # fmt: skip
 collect_ignore = [] if os.environ.get("NIGHTLY") else NIGHTLY
 
 
@@ -49,6 +52,7 @@ def project(
     made = Project(place, directory, f"{group}/payments")
     quick(directory)
     pin_cosign(directory, place.cosign)
+    pin_kaniko(directory, place.tools[".in-kaniko"].partition("@")[2])
     trust_bases(directory, place.key_pair("bases")[1])
     with (directory / ".gitlab-ci.yml").open("a") as file:
         for job, image in place.tools.items():

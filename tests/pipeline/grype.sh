@@ -22,6 +22,7 @@ case $* in
     esac
     sed "s/BUILT/$(date -u +%Y-%m-%dT%H:%M:%SZ)/" "$scan" >"$5"
     ;;
+  '--quiet sbom:'*) sed -n 's/.*"id": "\(.*\)",/\1/p' "$scan" ;;
   *)
     echo "Error: unknown arguments: $*" >&2
     exit 1

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from test_scripts import PIPELINE, RESOLVED, REVISION, SCRIPTS, TAG
+from vault import TOKEN, Vault
 from world import pin_cosign, tar_of
 
 from lab import Lab, Missing, install
@@ -48,13 +49,17 @@ class Keys:
 class Place:
     """A registry with cosign's image, real crane and real cosign."""
 
-    def __init__(self, address: str, directory: Path) -> None:
-        self.address, self.directory = address, directory
+    def __init__(self, address: str, directory: Path, env: dict[str, str]) -> None:
+        self.address, self.directory, self.env = address, directory, env
         self.crane_program, self.cosign_program = install.crane(), install.cosign()
         self.keys = Keys(directory, self.cosign_program)
         layer = directory / "cosign.tar"
         layer.write_bytes(tar_of({"ko-app/cosign": self.cosign_program.read_bytes()}))
-        self.cosign = self.image("mirror/sigstore/cosign/cosign", layer)
+        name = "mirror/sigstore/cosign/cosign"
+        self.image(name, layer)
+        tag = f"{address}/{name}:1"
+        self.crane("mutate", "--entrypoint=/ko-app/cosign", f"--tag={tag}", tag)
+        self.cosign = self.crane("digest", tag)
         layer.unlink()
 
     def crane(self, *arguments: str) -> str:
@@ -82,7 +87,7 @@ class Place:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     try:
         with Lab() as lab, lab.empty_registry() as registry:
-            yield Place(registry.address, tmp_path_factory.mktemp("place"))
+            yield Place(registry.address, tmp_path_factory.mktemp("place"), dict(lab.env))
     except Missing as missing:
         pytest.skip(str(missing))
 
@@ -153,9 +158,9 @@ class Job:
     def image(self, name: str) -> str:
         return f"{self.repository}@{self.digests[name]}"
 
-    def script(self, name: str, **env: str) -> subprocess.CompletedProcess[str]:
+    def script(self, name: str, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["sh", f"ci/pipeline/{name}"], cwd=self.directory, env={**self.env, **env},
+            ["sh", f"ci/pipeline/{name}", *words], cwd=self.directory, env={**self.env, **env},
             capture_output=True, text=True, check=False,
         )  # fmt: skip
 
@@ -389,3 +394,29 @@ def test_a_key_may_be_the_variables_text(job: Job, place: Place) -> None:
     done = job.script("attest.sh")
     assert done.returncode == 0, done.stdout + done.stderr
     assert place.verify("verify", job.image("debug"), place.keys.pair("first")[1])
+
+
+def test_a_kms_signs_by_its_uri(job: Job, place: Place, tmp_path: Path) -> None:
+    """The key stays where it is; what goes wrong there is said in its words."""
+    vault = Vault(tmp_path, "payments")
+    try:
+        (job.directory / "ci/signing/cosign.pub").write_text(vault.public.read_text())
+        job.env |= {"COSIGN_PRIVATE_KEY": "hashivault://payments", "COSIGN_PASSWORD": ""}
+        job.env |= {"VAULT_ADDR": vault.url, "VAULT_TOKEN": "hvs.An0ther"}
+        line = job.fails("attest.sh", "promote.sh")
+        assert "cannot sign" in line
+        assert "hvs" not in line
+        job.env["VAULT_TOKEN"] = TOKEN
+        done = job.script("attest.sh")
+        assert done.returncode == 0, done.stdout + done.stderr
+        for words in FORMS.values():
+            assert place.verify("verify", job.image("debug"), vault.public, *words)
+    finally:
+        vault.close()
+
+
+def test_the_uri_of_a_kms_is_no_file(job: Job) -> None:
+    """cosign knows each kind of KMS, and says what is wrong with a URI."""
+    job.env["COSIGN_PRIVATE_KEY"] = "awskms://alias"
+    line = job.fails("attest.sh", "promote.sh")
+    assert "kms specification should be in the format awskms://" in line

@@ -29,7 +29,8 @@ BUILT = {
     "sbom", "scan", "vulnerabilities",
 }  # fmt: skip
 JOBS = BUILT | {
-    "publish", "debug", "verify-debug", "sbom-debug", "publish-debug", "attest", "promote",
+    "publish", "debug", "verify-debug", "sbom-debug", "scan-debug", "publish-debug", "attest",
+    "promote",
 }  # fmt: skip
 BASE = RELEASE_BASE.split("/", 1)[1]
 # Of the server, for what is handed on and for the run that starts another.

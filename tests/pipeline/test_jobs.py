@@ -126,7 +126,8 @@ BUILT = {
     "sbom", "scan", "vulnerabilities",
 }  # fmt: skip
 PUBLISHED = {
-    "publish", "debug", "verify-debug", "sbom-debug", "publish-debug", "attest", "promote",
+    "publish", "debug", "verify-debug", "sbom-debug", "scan-debug", "publish-debug", "attest",
+    "promote",
 }  # fmt: skip
 
 

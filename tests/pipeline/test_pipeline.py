@@ -12,7 +12,7 @@ from world import PASSWORD, RELEASE_BASE, USER, Project, World
 JOBS = (
     "resolve", "verify-bases", "ci-image", "lint", "test", "verify", "build", "verify-image",
     "sbom", "scan", "vulnerabilities", "publish", "debug", "verify-debug", "sbom-debug",
-    "publish-debug", "attest", "promote",
+    "scan-debug", "publish-debug", "attest", "promote",
 )  # fmt: skip
 KANIKO = f"ghcr.io/osscontainertools/kaniko:v1.28.2-alpine@sha256:{'4' * 64}"
 BASE = RELEASE_BASE.split("/", 1)[1]
@@ -52,13 +52,23 @@ def test_a_branch_gives_one_pair_and_no_version(project: Project, first: str) ->
     assert branch == {name, f"{name}-debug"}
 
 
-def test_a_bump_that_is_due_leaves_every_tag(project: Project, first: str) -> None:
-    """The jobs from the scan on, once more: with a database that knows of a flaw."""
+@pytest.mark.parametrize(
+    ("database", "line"),
+    [
+        ("critical", "CVE-2026-20005 (critical) in github.com/prometheus/client_golang"),
+        ("stale", "the database of flaws is stale"),
+    ],
+    ids=["a bump is due", "a stale database"],
+)
+def test_a_scan_that_fails_leaves_every_tag(
+    project: Project, first: str, database: str, line: str
+) -> None:
+    """The jobs from the scan on, once more: with a database that knows of a flaw, or an old one."""
     before, published = project.tags(), project.manifests()
-    database = "https://mirror.example.com/critical.tar.zst"
-    run = project.run(jobs=("scan", "vulnerabilities", "publish"), VULNERABILITY_DB_URL=database)
+    url = f"https://mirror.example.com/{database}.tar.zst"
+    run = project.run(jobs=("scan", "vulnerabilities", "publish"), VULNERABILITY_DB_URL=url)
     assert run.failed() == ["vulnerabilities"], run.log
-    assert "CVE-2026-20005 (critical) in github.com/prometheus/client_golang" in run.log
+    assert line in run.log
     assert not run.ran("publish")
     assert project.tags() == before
     assert project.manifests() == published

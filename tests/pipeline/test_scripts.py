@@ -1121,7 +1121,7 @@ class Listing:
     def scan(self, database: str = "clean", **env: str) -> subprocess.CompletedProcess[str]:
         assert self.sbom().returncode == 0
         url = f"https://mirror.example.com/{database}.tar.zst"
-        return self.job.script("scan.sh", **TAG, VULNERABILITY_DB_URL=url, **env)
+        return self.job.script("scan.sh", "release", **TAG, VULNERABILITY_DB_URL=url, **env)
 
     def verdict(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
         return self.job.script("vulnerabilities.sh", *words, **{**TAG, **env})
@@ -1187,7 +1187,7 @@ def test_a_scan_without_flaws_lets_the_image_be_published(listing: Listing) -> N
 
 def test_the_database_is_grypes_own_unless_another_is_named(listing: Listing) -> None:
     assert listing.sbom().returncode == 0
-    assert listing.job.script("scan.sh", **TAG).returncode == 0
+    assert listing.job.script("scan.sh", "release", **TAG).returncode == 0
 
 
 def test_a_database_out_of_reach_is_said(listing: Listing) -> None:
@@ -1196,10 +1196,23 @@ def test_a_database_out_of_reach_is_said(listing: Listing) -> None:
     assert "error: cannot get the database of flaws from https://mirror.example.com/" in done.stderr
 
 
+def test_the_flaws_of_the_twin_are_shown_and_stop_nothing(listing: Listing) -> None:
+    (listing.job.directory / ".pipeline" / "debug.spdx.json").write_text(SPDX)
+    url = "https://mirror.example.com/critical.tar.zst"
+    listing.job.note("sbom-debug", DEBUG_SBOM_SHA256="0" * 64)
+    done = listing.job.script("scan.sh", "debug", **TAG, VULNERABILITY_DB_URL=url)
+    assert "debug.spdx.json is not the file that was verified" in done.stderr
+    listing.job.note("sbom-debug", DEBUG_SBOM_SHA256=hashlib.sha256(SPDX.encode()).hexdigest())
+    done = listing.job.script("scan.sh", "debug", **TAG, VULNERABILITY_DB_URL=url)
+    assert done.returncode == 0, done.stderr
+    assert "GHSA-dddd-eeee-ffff" in done.stdout
+    assert (listing.job.directory / ".pipeline" / "debug.scan.json").exists()
+
+
 def test_another_list_than_the_jobs_is_not_scanned(listing: Listing) -> None:
     assert listing.sbom().returncode == 0
     (listing.job.directory / ".pipeline" / "release.spdx.json").write_text(SPDX + "\n")
-    done = listing.job.script("scan.sh", **TAG)
+    done = listing.job.script("scan.sh", "release", **TAG)
     assert done.returncode == 1
     assert "is not the file that was verified" in done.stderr
 
@@ -1209,7 +1222,7 @@ def test_another_list_than_the_jobs_is_not_scanned(listing: Listing) -> None:
     [
         ("base", 0, "tzdata 2026a-0+deb13u1: no fix yet: CVE-2026-20001 (high)"),
         ("critical", 1, "VUL-001  go.mod:1: CVE-2026-20005 (critical) in github.com/prometheus"),
-        ("stale", 2, "the database of flaws is stale: it was built at 2026-01-05T04:10Z"),
+        ("stale", 2, "the database of flaws is stale: it was built at 2026-11-01T00:00Z"),
     ],
 )
 def test_a_verdict_in_one_line(listing: Listing, database: str, code: int, line: str) -> None:

@@ -62,10 +62,22 @@ def pin_cosign(directory: Path, digest: str) -> None:
     )  # fmt: skip
 
 
+def pin_kaniko(directory: Path, digest: str) -> None:
+    """Have the platform's file pin the stand-in for Kaniko."""
+    gitlab = directory / "ci" / "gitlab"
+    edit_platform_file(
+        gitlab / "pipeline.yml", gitlab / "platform.lock",
+        lambda text: re.sub(rb"(osscontainertools/kaniko\S*)@sha256:\w+",
+                            rb"\1@" + digest.encode(), text),
+    )  # fmt: skip
+
+
 def trust_bases(directory: Path, public: Path) -> None:
-    """Have the service's table say that the stand-ins for distroless are signed by this key."""
+    """Have the service's table say that the stand-ins for distroless and Kaniko are signed by
+    this key."""
     (directory / "ci" / "bases.pub").write_text(public.read_text())
-    name = rb'(?m)(^repository = "gcr.io/distroless/[a-z0-9-]+"\n)'
+    names = rb"gcr.io/distroless/[a-z0-9-]+|ghcr.io/osscontainertools/kaniko"
+    name = rb'(?m)(^repository = "(?:' + names + rb')"\n)'
     signer = name + rb"identity = .*\nissuer = .*\nkey = .*$"
     by_key = rb'\1identity = ""\nissuer = ""\nkey = "ci/bases.pub"'
     house = directory / "ci" / "house"
@@ -245,7 +257,7 @@ class World:
         for path in (HERE / "scans").iterdir():
             grype.program(path, f"/scans/{path.name}")
         system = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        return {
+        made = {
             ".in-crane": self._push(names[".in-crane"], crane, PATH=f"{system}:/ko-app:/busybox"),
             # As the -alpine image has them: they clear the file system before a build.
             ".in-kaniko": self._push(
@@ -255,6 +267,8 @@ class World:
             ".in-syft": self._push(names[".in-syft"], syft, PATH=f"{system}:/busybox"),
             ".in-grype": self._push(names[".in-grype"], grype, PATH=f"{system}:/busybox"),
         }  # fmt: skip
+        self.sign(names[".in-kaniko"])
+        return made
 
     @cached_property
     def cosign(self) -> str:
@@ -273,7 +287,7 @@ class World:
         return private, public
 
     def sign(self, name: str) -> None:
-        """Sign a base, as those who publish it do."""
+        """Sign a base, or Kaniko, as those who publish it do."""
         digest = self.crane("digest", f"{self.address}/mirror/{without_host(name)}")
         image = f"{self.address}/mirror/{without_host(name).partition(':')[0]}@{digest}"
         flags = ["--new-bundle-format=false", "--use-signing-config=false", "--tlog-upload=false"]

@@ -16,12 +16,19 @@ from history import BEFORE, RELEASES, History, update
 from rendering import commit_all, git
 
 DIGEST = f"sha256:{'a' * 64}"
-CI_IMAGE = "registry.example.com/platform/payments/ci"
+IMAGE = "registry.example.com/platform/payments"
+CI_IMAGE = f"{IMAGE}/ci"
 TOOLS = {
-    # Has every base, and of the service's images none.
-    "crane": f"""case "$2" in {CI_IMAGE}:*) echo "Error: MANIFEST_UNKNOWN" >&2; exit 1 ;; esac
+    # Has every base, and of the service's images those that it has tagged.
+    "crane": f"""unknown() {{ echo "Error: MANIFEST_UNKNOWN" >&2; exit 1; }}
+case "$2" in
+  {CI_IMAGE}:*) unknown ;;
+  {IMAGE}:*) grep -qx -e "${{2##*:}}" "$HOME/tags" || unknown ;;
+esac
 case $1 in
   digest) echo {DIGEST} ;;
+  tag) echo "$3" >>"$HOME/tags" ;;
+  ls) cat "$HOME/tags" ;;
   export) # cosign's image: who signed a base is answered, and any signature is one
     mkdir -p "$HOME/ko-app"
     printf '#!/bin/sh\\necho "$@" >>%s/asked\\n' "$HOME" >"$HOME/ko-app/cosign"
@@ -57,12 +64,13 @@ def test_a_release_on_an_older_template_is_rebuilt(
     for name, text in TOOLS.items():
         (tools / name).write_text(f"#!/bin/sh\n{text}")
         (tools / name).chmod(0o755)
+    (tmp_path / "tags").touch()
     build = service / "ci/pipeline/build.sh"
     build.write_text(build.read_text().replace("/kaniko/executor", "executor"))
     environment = {
         "PATH": f"{tools}:{os.environ['PATH']}", "ARGUMENTS": str(tmp_path / "arguments"),
         "HOME": str(tmp_path), "DOCKER_CONFIG": str(tmp_path / "config"),
-        "IMAGE_REPOSITORY": CI_IMAGE.removesuffix("/ci"), "CI_IMAGE_REPOSITORY": CI_IMAGE,
+        "IMAGE_REPOSITORY": IMAGE, "CI_IMAGE_REPOSITORY": CI_IMAGE,
         "CI_PIPELINE_SOURCE": "schedule", "CI_COMMIT_BRANCH": "main",
         "CI_COMMIT_REF_SLUG": "main", "CI_COMMIT_SHA": "f" * 40, "CI_COMMIT_SHORT_SHA": "f" * 8,
         "CI_PIPELINE_IID": "12", "CI_PIPELINE_CREATED_AT": "2026-03-20T09:30:00Z",
@@ -82,7 +90,9 @@ def test_a_release_on_an_older_template_is_rebuilt(
     assert "building 1.0.0 from" in job("sh", "ci/pipeline/resolve.sh").stdout
     done = job("sh", "ci/pipeline/verify-bases.sh")
     assert f"static-debian13@{DIGEST} is signed by keyless@distroless" in done.stdout
-    assert f"static-debian13@{DIGEST}" in (tmp_path / "asked").read_text()
+    asked = (tmp_path / "asked").read_text()
+    assert f"static-debian13@{DIGEST}" in asked
+    assert "ghcr.io/osscontainertools/kaniko@sha256:" in asked
     job("sh", "ci/pipeline/build.sh", "ci")
     environment["BUILDER_IMAGE"] = f"{CI_IMAGE}@sha256:{'b' * 64}"
     source = job("sh", "ci/pipeline/source.sh").stdout.strip()
@@ -110,3 +120,6 @@ def test_a_release_on_an_older_template_is_rebuilt(
     done = job("sh", "ci/pipeline/attest.sh")
     assert done.stdout.startswith("WARNING: 1.0.0 is not signed. From 20")
     assert f"RELEASE_DIGEST={DIGEST}\n" in (service / ".pipeline/attest.env").read_text()
+    assert "kustomize edit set image" in job("sh", "ci/pipeline/promote.sh").stdout
+    tags = (tmp_path / "tags").read_text().split()
+    assert sorted(tags) == ["1.0.0", "1.0.0-b12", "1.0.0-b12-debug", "1.0.0-debug"]

@@ -1,4 +1,4 @@
-// Writes a database of three planted flaws, as Grype reads it, below the directory that is named.
+// Writes a database of planted flaws, as Grype reads it, below the directory that is named.
 package main
 
 import (
@@ -15,10 +15,10 @@ var (
 	debian   = &v6.OperatingSystem{Name: "debian", ReleaseID: "debian", MajorVersion: "13", Codename: "trixie"}
 )
 
-func flaw(id, severity, ecosystem, name, versions, kind, fix string, system *v6.OperatingSystem) *v6.AffectedPackageHandle {
+func flaw(id, cve, severity, ecosystem, name, versions, kind, fix string, system *v6.OperatingSystem) *v6.AffectedPackageHandle {
 	state := v6.FixedStatus
 	if fix == "" {
-		state = v6.NotFixedStatus
+		state = v6.WontFixStatus
 	}
 	return &v6.AffectedPackageHandle{
 		OperatingSystem: system,
@@ -31,7 +31,7 @@ func flaw(id, severity, ecosystem, name, versions, kind, fix string, system *v6.
 			},
 		},
 		BlobValue: &v6.PackageBlob{
-			CVEs: []string{id},
+			CVEs: []string{cve},
 			Ranges: []v6.Range{{
 				Version: v6.Version{Type: kind, Constraint: versions},
 				Fix:     &v6.Fix{Version: fix, State: state},
@@ -53,9 +53,12 @@ func main() {
 		log.Fatal(err)
 	}
 	packages := []*v6.AffectedPackageHandle{
-		flaw("CVE-2026-20001", "high", "deb", "tzdata", "< 2099a-1", "dpkg", "2099a-1", debian),
-		flaw("CVE-2026-20002", "low", "deb", "netbase", "", "dpkg", "", debian),
-		flaw("CVE-2026-20005", "critical", "rust-crate", "serde", "< 99.0.0", "semver", "99.0.0", nil),
+		flaw("CVE-2026-20001", "CVE-2026-20001", "high", "deb", "tzdata", "< 2099a-1", "dpkg", "2099a-1", debian),
+		flaw("CVE-2026-20002", "CVE-2026-20002", "negligible", "deb", "netbase", "", "dpkg", "", debian),
+		flaw("CVE-2026-20003", "CVE-2026-20003", "critical", "go-module", "stdlib", "< 1.26.5", "go", "1.26.5", nil),
+		flaw("GHSA-aaaa-bbbb-cccc", "CVE-2026-20004", "medium", "go-module", "go.opentelemetry.io/otel", "< 1.41.0", "go", "1.41.0", nil),
+		flaw("GHSA-dddd-eeee-ffff", "CVE-2026-20005", "critical", "go-module", "github.com/prometheus/client_golang", "< 1.22.1", "go", "1.22.1", nil),
+		flaw("CVE-2026-20006", "CVE-2026-20006", "critical", "rust-crate", "serde", "< 99.0.0", "semver", "99.0.0", nil),
 	}
 	for _, item := range packages {
 		if err := store.AddVulnerabilities(item.Vulnerability); err != nil {

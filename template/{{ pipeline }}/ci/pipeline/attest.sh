@@ -44,7 +44,11 @@ case $signing in
     # An empty password would make cosign ask for one.
     export COSIGN_PASSWORD="${COSIGN_PASSWORD:-}"
     ;;
-  keyless) signer=$builder@$ref ;;
+  keyless)
+    signer=$builder@$ref
+    [ ! -f "$signing_config" ] || [ -f "$trusted_root" ] ||
+      fail "$signing_config is there without $trusted_root: cosign trusted-root create writes it"
+    ;;
   '')
     if [ "$KIND" = branch ]; then
       echo "unsigned: nothing says how to sign (SIGNING, COSIGN_PRIVATE_KEY); a branch's image may do without"
@@ -82,6 +86,11 @@ done
 
 # ── signing ──
 
+# The address of the first service $1 of a Sigstore of one's own.
+service() {
+  tr -d '[:space:]' <"$signing_config" | sed -n "s/.*\"$1\":\[{\"url\":\"\([^\"]*\)\".*/\1/p"
+}
+
 # Runs cosign $1 with the flags of form $2: what cosign 3 writes, a bundle as a referrer,
 # and the older .sig and .att, since admission controllers in use read only one of them. A
 # key needs no service, so nothing is written to a public log.
@@ -91,9 +100,22 @@ write() {
   case $signing.$form in
     key.referrer) set -- --key "$signs_with" --signing-config "$cosign_dir/no-services.json" "$@" ;;
     key.tags) set -- --key "$signs_with" --new-bundle-format=false --use-signing-config=false --tlog-upload=false "$@" ;;
-    keyless.referrer) ;;
-    keyless.tags) set -- --new-bundle-format=false --use-signing-config=false "$@" ;;
+    keyless.tags) set -- --new-bundle-format=false "$@" ;;
   esac
+  if [ "$signing" = keyless ]; then
+    [ ! -f "$trusted_root" ] || set -- --trusted-root "$trusted_root" "$@"
+    case $([ ! -f "$signing_config" ] || echo own).$form in
+      own.referrer) set -- --signing-config "$signing_config" "$@" ;;
+      # cosign reads no such file for the older form.
+      own.tags)
+        rekor=$(service rekorTlogUrls) timestamps=$(service tsaUrls)
+        if [ -n "$rekor" ]; then set -- --rekor-url "$rekor" "$@"; else set -- --tlog-upload=false "$@"; fi
+        [ -z "$timestamps" ] || set -- --timestamp-server-url "$timestamps" "$@"
+        set -- --use-signing-config=false --fulcio-url "$(service caUrls)" "$@"
+        ;;
+      .tags) set -- --use-signing-config=false "$@" ;;
+    esac
+  fi
   cosign "$verb" --yes "$@" >"$cosign_dir/log" 2>&1 ||
     fail "cannot $verb ${subject#*/}: $(reason "$(cat "$cosign_dir/log")")"
 }

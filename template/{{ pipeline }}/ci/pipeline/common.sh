@@ -5,12 +5,8 @@ set -eu
 umask 022
 work=.pipeline
 mkdir -p "$work"
+. ci/pipeline/say.sh
 . ci/pipeline/provider.sh
-
-fail() {
-  printf 'error: %s\n' "$*" >&2
-  exit 1
-}
 
 # Stops unless the variables have a value; $1 says who should have set them.
 need() {
@@ -313,11 +309,6 @@ published() {
     readable*UNAUTHORIZED* | readable*DENIED* | readable*'401 Unauthorized'* | readable*'403 Forbidden'*) ;;
     *) fail "cannot ask for $1: $(reason "$answer")" ;;
   esac
-}
-
-# The last line of a tool's output, which says what went wrong.
-reason() {
-  printf '%s\n' "$1" | tail -n 1
 }
 
 # Pushes tarball $1 by its digest, without a tag, and leaves that digest in $pushed.

@@ -6,10 +6,12 @@
 # Pinned here and nowhere else. A mirror is REGISTRY_MAP: another host, the same digest.
 cosign_image=ghcr.io/sigstore/cosign/cosign:v3.1.3@sha256:9e5c2f2edc34351160407ca3416c61855bdf9403c3c5936e0f0be7fc261611b8
 
-# The public keys of the service, one after the other, and Sigstore's trusted root where the
-# service has a Sigstore of its own. Both are the checkout's, also in a rebuild.
+# The public keys of the service, one after the other; Sigstore's trusted root, where that is
+# not to be had or the service has a Sigstore of its own; and what that is made of. All are the
+# checkout's, also in a rebuild.
 signing_keys=ci/signing/cosign.pub
 trusted_root=ci/signing/trusted-root.json
+signing_config=ci/signing/signing-config.json
 
 # Leaves the program cosign in a directory of its own, $cosign_dir.
 take_cosign() {
@@ -39,6 +41,11 @@ has_keys() {
   grep -q '^-----BEGIN PUBLIC KEY-----' "$signing_keys" 2>/dev/null
 }
 
+# An identity as a regular expression. In the table of bases * stands for a release's tag.
+pattern() {
+  printf '%s' "$1" | sed 's/[.+]/\\&/g; s/\*/[^\/@]*/g'
+}
+
 # Whom a consumer trusts: the service's keys, or where it has none the workflow $1, for a
 # release's tag and for the branch $2, on which a schedule rebuilds it.
 trust() {
@@ -48,7 +55,7 @@ trust() {
   else
     signing=keyless
     identity_is=--certificate-identity-regexp
-    signer="^$(printf '%s' "$1" | sed 's/[.+]/\\&/g')@refs/(tags/v?[0-9][0-9A-Za-z.-]*|$2)\$"
+    signer="^$(pattern "$1")@refs/(tags/v?[0-9][0-9A-Za-z.-]*|$2)\$"
   fi
 }
 
@@ -70,6 +77,12 @@ verified() {
   [ "$form" = referrer ] || set -- --new-bundle-format=false "$@"
   if [ "$signing" = keyless ]; then
     [ ! -f "$trusted_root" ] || set -- --trusted-root "$trusted_root" "$@"
+    # A Sigstore of one's own has what its files name.
+    if [ -f "$signing_config" ]; then
+      grep -q '"rekorTlogUrls"' "$signing_config" || set -- --insecure-ignore-tlog=true "$@"
+      ! grep -q '"tsaUrls"' "$signing_config" || set -- --use-signed-timestamps=true "$@"
+      grep -q '"ctlogs"' "$trusted_root" || set -- --insecure-ignore-sct=true "$@"
+    fi
     cosign "$verb" "${identity_is:---certificate-identity}" "$signer" --certificate-oidc-issuer "$token_issuer" \
       "$@" "$of" >"$cosign_dir/proof" 2>"$cosign_dir/log"
     return

@@ -27,3 +27,8 @@ look_for_flaws() {
   (cd "$grype_dir" && grype --quiet --output json --file "$to" "$1") ||
     fail "cannot scan ${1#*:}: see the lines above"
 }
+
+# Shows what there is in $1, as Grype does.
+show_flaws() {
+  (cd "$grype_dir" && grype --quiet "$1") || fail "cannot scan ${1#*:}: see the lines above"
+}

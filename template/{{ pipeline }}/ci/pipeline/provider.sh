@@ -59,6 +59,8 @@ if [ "$provider" = github ]; then
   token_issuer=https://token.actions.githubusercontent.com
   # run.sh says in which image this runs.
   tool_image=${TOOL_IMAGE:-}
+  # Where the platform pins the images of its tools.
+  pins=ci/github/run.sh
   server_url=${GITHUB_SERVER_URL:-} server_ca=''
   # What a job wants that pushes a branch and opens a request for it: variables, the user that
   # goes with a token, and what the token may do.
@@ -111,6 +113,7 @@ else
   builder=$project_url//${CI_CONFIG_PATH:-.gitlab-ci.yml}
   token_issuer=${CI_SERVER_URL:-}
   tool_image=${CI_JOB_IMAGE:-}
+  pins=ci/gitlab/pipeline.yml
   server_url=${CI_SERVER_URL:-} server_ca=${CI_SERVER_TLS_CA_FILE:-}
   of_branches='CI_COMMIT_BRANCH CI_PROJECT_URL CI_SERVER_URL'
   push_user=''

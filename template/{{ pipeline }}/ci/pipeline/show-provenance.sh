@@ -3,35 +3,37 @@
 # it; `make provenance` calls it. Without a key in ci/signing/cosign.pub it asks for the identity
 # of the project, PROJECT, from a release's tag or from a rebuild on the default branch.
 set -eu
+. ci/pipeline/say.sh
+# Before there is a function of that name.
+installed=$(command -v cosign || true)
 . ci/pipeline/cosign.sh
-
-fail() {
-  printf 'error: %s\n' "$*" >&2
-  exit 1
-}
-
-reason() {
-  printf '%s\n' "$1" | tail -n 1
-}
 
 image=${1:-}
 [ -n "$image" ] || fail "IMAGE is not set: want make provenance IMAGE=registry.example.com/payments:1.4.2"
 cosign_dir=$(umask 077 && mktemp -d)
 trap 'rm -rf "$cosign_dir"' EXIT
 trap 'exit 1' HUP INT TERM
-if command -v cosign >/dev/null 2>&1; then
+if [ -n "$installed" ]; then
   cosign() { command cosign "$@"; }
 else
   engine=$(sh ci/engine.sh which)
   [ "$engine" != buildah ] || fail "install cosign: buildah alone cannot run it"
   echo "cosign is not installed: it runs in $cosign_image" >&2
   mkdir -p "$cosign_dir/docker"
-  config=${DOCKER_CONFIG:-$HOME/.docker}/config.json
-  [ ! -f "$config" ] || cp "$config" "$cosign_dir/docker/config.json"
+  for config in "${DOCKER_CONFIG:-$HOME/.docker}/config.json" "${REGISTRY_AUTH_FILE:-${XDG_RUNTIME_DIR:-/run}/containers/auth.json}"; do
+    [ -f "$config" ] || continue
+    ! grep -Eq '"cred(sStore|Helpers)"' "$config" ||
+      echo "$config names a program that knows the credentials, and that image has none: if the registry wants some, install cosign" >&2
+    cp "$config" "$cosign_dir/docker/config.json"
+    break
+  done
+  # A rootless engine calls the user root in there; a daemon's root may read all files as well.
   cosign() {
-    "$engine" run --rm --network host --user "$(id -u):$(id -g)" --env HOME=/tmp --env DOCKER_CONFIG="$cosign_dir/docker" \
+    "$engine" run --rm --network host --user 0:0 --cap-drop ALL --cap-add DAC_OVERRIDE \
+      --security-opt no-new-privileges --security-opt label=disable \
+      --env HOME=/tmp --env DOCKER_CONFIG="$cosign_dir/docker" --tmpfs /tmp \
       --volume "$cosign_dir:$cosign_dir:ro" --volume "$PWD:/workspace:ro" --workdir /workspace \
-      --tmpfs /tmp "$cosign_image" "$@"
+      "$cosign_image" "$@"
   }
 fi
 
@@ -49,7 +51,7 @@ if ! has_keys; then
       file=//.gitlab-ci.yml
       ;;
   esac
-  workflow=$PROJECT$file
+  workflow=${PROJECT%/}$file
 fi
 trust "$workflow" "heads/${DEFAULT_BRANCH:-main}"
 

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Verifies that each base was signed by whom the table of bases says signs it, by the digest
-# that `resolve` found. What the table does not know, or calls unsigned, is said in the log.
+# Verifies that each base, and the Kaniko that builds on them, was signed by whom the table of
+# bases says signs it, by digest. What the table does not know, or calls unsigned, is said in
+# the log.
 . ci/pipeline/common.sh
 . ci/pipeline/cosign.sh
 
@@ -14,6 +15,11 @@ case ${BASE_VERIFICATION:-on} in
     ;;
   *) fail "BASE_VERIFICATION is \"$BASE_VERIFICATION\": want on or off" ;;
 esac
+
+# The team's Kaniko, or else the platform's. A copy on another host is the same image.
+kaniko=$(sed 's/^ *#.*//' "$settings" "$pins" |
+  grep -o 'osscontainertools/kaniko:[^"@ ]*@sha256:[0-9a-f]\{64\}' | head -n 1)
+[ -n "$kaniko" ] || fail "$pins names no image osscontainertools/kaniko with its digest: make update restores it"
 
 # Leaves who signs the images of repository $1 in $identity and $issuer, or in $key.
 find_signer() {
@@ -39,13 +45,14 @@ SIGNER
 
 login
 taken=''
-while read -r argument image digest; do
+while read -r what image digest; do
+  [ "$what" = Kaniko ] || what=base
   name=${image%@*}
   # A colon after the last slash begins a tag.
   case ${name##*/} in *:*) name=${name%:*} ;; esac
   find_signer "$name"
   if [ -z "$identity$key" ]; then
-    echo "base $image@$digest is unsigned, or nobody knows by whom: ci/house/house.toml names no signer for $name"
+    echo "$what $image@$digest is unsigned, or nobody knows by whom: ci/house/house.toml names no signer for $name"
     continue
   fi
   [ -n "$taken" ] || take_cosign
@@ -55,7 +62,11 @@ while read -r argument image digest; do
     set -- --key "$key" --insecure-ignore-tlog=true
   else
     who="$identity ($issuer)"
-    set -- --certificate-identity "$identity" --certificate-oidc-issuer "$issuer"
+    case $identity in
+      *'*'*) set -- --certificate-identity-regexp "^$(pattern "$identity")\$" ;;
+      *) set -- --certificate-identity "$identity" ;;
+    esac
+    set -- "$@" --certificate-oidc-issuer "$issuer"
     [ ! -f "$trusted_root" ] || set -- "$@" --trusted-root "$trusted_root"
   fi
   signed=''
@@ -65,6 +76,9 @@ while read -r argument image digest; do
     [ -z "$signed" ] || break
   done
   [ -n "$signed" ] ||
-    fail "the base $name@$digest is not signed by $who: $(reason "$(cat "$cosign_dir/log")")"
-  echo "base $name@$digest is signed by $who"
-done <"$work/bases"
+    fail "the $what $name@$digest is not signed by $who: $(reason "$(cat "$cosign_dir/log")")"
+  echo "$what $name@$digest is signed by $who"
+done <<IMAGES
+$(cat "$work/bases")
+Kaniko ghcr.io/${kaniko%@*} ${kaniko#*@}
+IMAGES
