@@ -89,7 +89,7 @@ test-fast: lint ## Run the fast tier: renders, answers, lint, updates, conforman
 test-nightly: $(VENV)/.test ## Try fifty times more answers, all traces and older services, today's dependencies, real scans, the devcontainer
 	$(call in_copy,ANSWER_SETS=50000 $(PYTEST) --numprocesses $(JOBS) tests/scaffold/test_answers.py)
 	$(if $(HOUSE),,NIGHTLY=1 $(PYTEST) tests/house)
-	$(if $(HOUSE),,NIGHTLY=1 $(PYTEST_LAB) $(patsubst %,tests/image/test_%.py,service_images older_services dependency_updates ci_image house_bases) \
+	$(if $(HOUSE),,NIGHTLY=1 $(PYTEST_LAB) $(patsubst %,tests/image/test_%.py,service_images older_services dependency_updates ci_image house_bases company) \
 		tests/pipeline/test_scans.py)
 
 .PHONY: test-image

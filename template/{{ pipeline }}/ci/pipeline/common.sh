@@ -6,6 +6,8 @@ umask 022
 work=.pipeline
 mkdir -p "$work"
 . ci/pipeline/provider.sh
+# Where registries are inside the network of the house, which not every house is.
+[ ! -f ci/house/jobs.sh ] || . ci/house/jobs.sh
 
 fail() {
   printf 'error: %s\n' "$*" >&2
