@@ -330,6 +330,10 @@ def test_each_step_that_fetches_is_told_how(language: str, inside: Path, tmp_pat
             cwd=service, capture_output=True, text=True,
         )  # fmt: skip
         assert report.returncode == 0, report.stdout + report.stderr
+        if ci == "github":
+            called = yaml.safe_load((service / ".github/workflows/ci.yml").read_text())["jobs"]
+            given = called["pipeline"]["secrets"]["PACKAGE_CREDENTIALS"]
+            assert given == "${{ secrets.PACKAGE_CREDENTIALS }}"
     dockerfile = (service / "ci/image/Dockerfile").read_text()
     steps = re.findall(r"(?m)^RUN (?:.*\\\n)*.*", dockerfile)
     offline = [step for step in steps if not step.startswith(FETCHES)]

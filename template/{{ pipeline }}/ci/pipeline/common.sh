@@ -6,7 +6,8 @@ umask 022
 work=.pipeline
 mkdir -p "$work"
 . ci/pipeline/provider.sh
-# Where registries are inside the network of the house, which not every house is.
+# Where registries are, where the house is inside a company network.
+# shellcheck source=/dev/null
 [ ! -f ci/house/jobs.sh ] || . ci/house/jobs.sh
 
 fail() {
