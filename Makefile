@@ -87,10 +87,10 @@ test-fast: lint ## Run the fast tier: renders, answers, lint, updates, conforman
 	$(call in_copy,sh scripts/scratch.sh $(PYTEST) --numprocesses $(JOBS) --dist worksteal $(FAST_TIER))
 
 .PHONY: test-nightly
-test-nightly: $(VENV)/.test ## Try fifty times more answers, all traces and older services, today's dependencies, real scans, keyless signatures, every language on GitHub, the devcontainer, an API server
+test-nightly: $(VENV)/.test ## Try fifty times more answers, all traces and older services, today's dependencies, real scans, keyless signatures, every language on GitHub and in a company's network, the devcontainer, an API server
 	$(call in_copy,ANSWER_SETS=50000 $(PYTEST) --numprocesses $(JOBS) tests/scaffold/test_answers.py)
 	$(if $(HOUSE),,NIGHTLY=1 $(PYTEST) tests/house)
-	$(if $(HOUSE),,NIGHTLY=1 $(PYTEST_LAB) $(patsubst %,tests/image/test_%.py,service_images older_services dependency_updates ci_image house_bases api_server) \
+	$(if $(HOUSE),,NIGHTLY=1 $(PYTEST_LAB) $(patsubst %,tests/image/test_%.py,service_images older_services dependency_updates ci_image house_bases company api_server) \
 		$(NIGHTLY_PIPELINES))
 
 .PHONY: test-image

@@ -67,11 +67,12 @@ def table(root: Path = ROOT) -> Entry:
         raise Wrong("\n".join(faults))
     entries = merge_bases(own["bases"], house.get("bases") or [], own)
     by_hand = own["by_hand"]
+    value = house_own.values(house)
     return {
         "bases": entries,
         "by_hand": by_hand,
         "signers": signers([*entries, *by_hand, *own["tools"]]),
-        "house": house_own.values(house),
+        "house": value | house_own.computed(root, value),
     }
 
 
@@ -238,7 +239,7 @@ def texts(root: Path = ROOT) -> dict[Path, str]:
     wanted = {
         root / DATA: data_text(values),
         root / JSON: json_text(values),
-        **house_own.files(root),
+        **house_own.files(root, values["house"]),
     }
     if (root / DOCS).exists():
         wanted[root / DOCS] = docs_text(root)
@@ -279,10 +280,10 @@ def main() -> int:
             write(arguments.root)
             return 0
         stale = _stale(texts(arguments.root))
+        gone = left_over(arguments.root)
     except Wrong as error:
         print(f"house: {error}".replace("\n", "\nhouse: "), file=sys.stderr)
         return 2
-    gone = house_own.left_over(arguments.root)
     for path in stale:
         print(f"{path} is not what {BASES} and house/ say; run: make house", file=sys.stderr)
     for path in gone:
@@ -295,10 +296,14 @@ def write(root: Path) -> None:
     for path, text in _stale(texts(root)).items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    for path in house_own.left_over(root):
+    for path in left_over(root):
         path.unlink()
     lock = (root / DATA).with_name("platform.lock")
     lock.write_text(lock_texts(root)[lock], encoding="utf-8")
+
+
+def left_over(root: Path) -> list[Path]:
+    return house_own.left_over(root, table(root)["house"])
 
 
 def _stale(wanted: dict[Path, str]) -> dict[Path, str]:

@@ -27,6 +27,10 @@ DEFAULTS: dict[str, Any] = {
     "deciders": [],
     "approvers": [],
     "deviation_days": 0,
+    "mirrors": {},
+    "indexes": {},
+    "proxy": "",
+    "no_proxy": [],
 }
 # What a service gets of them; the rest are answers.
 SERVICE_KEYS = ("name", "deciders", "approvers", "deviation_days")
@@ -36,9 +40,19 @@ TEMPLATE_RECORDS = "template/specs/ADRs"
 TEMPLATE_CHECKS = "template/ci/conformance/house"
 TEMPLATE_GUIDELINE = "template/specs/guidelines/house.md"
 TEMPLATE_INDEX = "template/specs/guidelines/house-records.md"
+# Whom builds and jobs trust besides, and what a house inside a company network gives them.
+AUTHORITY = "authority.pem"
+TEMPLATE_NETWORK = "template/ci/house"
+NETWORK = (AUTHORITY, "packages.sh", "jobs.sh", "cargo.toml")
+# Languages; apt for the packages of the builder's system, rustup for Rust's linters.
+INDEXES = (*LANGUAGES, "apt", "rustup")
 
 _TEXT = re.compile(r"[^\x00-\x1f\x7f\"\\{}\u2028\u2029]{1,100}")
 _RECORD = re.compile(r"ADR-([1-9]\d\d)-[a-z0-9]+(?:-[a-z0-9]+)*\.md")
+_HOST = r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?"
+_MIRROR = re.compile(rf"{_HOST}(?::\d{{1,5}})?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*")
+_INDEX = re.compile(rf"https://{_HOST}(?::\d{{1,5}})?(?:/[A-Za-z0-9._~-]+)*/?")
+_PROXY = re.compile(rf"http://(?P<host>{_HOST}):(?P<port>\d{{1,5}})/?")
 _MODULE = re.compile(r"[a-z][a-z0-9_]*\.py")
 
 
@@ -99,6 +113,7 @@ def faults(root: Path, house: dict[str, Any]) -> Iterator[str]:
         or not set(map(str, languages)) <= set(LANGUAGES)
     ):
         yield f"languages is {languages!r}, want some of {', '.join(LANGUAGES)}"
+    yield from _network_faults(root, value)
     yield from _prefix_faults(root, value["prefix"])
     yield from _answer_faults(root, value)
     yield from _file_faults(root)
@@ -106,6 +121,46 @@ def faults(root: Path, house: dict[str, Any]) -> Iterator[str]:
 
 def _text(value: object) -> bool:
     return isinstance(value, str) and bool(_TEXT.fullmatch(value)) and value == value.strip()
+
+
+def _network_faults(root: Path, value: dict[str, Any]) -> Iterator[str]:
+    for key, names, form, example in (
+        ("mirrors", (), _MIRROR, "docker.io: mirror.acme.example/hub"),
+        ("indexes", INDEXES, _INDEX, "go: https://packages.acme.example/go"),
+    ):
+        found = value[key]
+        if not isinstance(found, dict):
+            yield f"{key} is {type(found).__name__}, want a mapping such as {example}"
+            continue
+        for name, address in found.items():
+            if names and name not in names:
+                yield f"{key}: {name} is none; want {', '.join(names)}"
+            elif not names and not (isinstance(name, str) and re.fullmatch(_HOST, name)):
+                yield f"{key}: {name} is no host of a registry; want one as in {example}"
+            elif "@" in str(address):
+                yield f"{key}: {name} has credentials in it; {_NO_SECRET}"
+            elif not (isinstance(address, str) and form.fullmatch(address)):
+                yield f"{key}: {name} is {address!r}, want an address as in {example}"
+    proxy = value["proxy"]
+    if "@" in str(proxy):
+        yield f"proxy has credentials in it; {_NO_SECRET}"
+    elif proxy != "" and not (isinstance(proxy, str) and _PROXY.fullmatch(proxy)):
+        yield f"proxy is {proxy!r}, want an address as in http://proxy.acme.example:3128"
+    hosts = value["no_proxy"]
+    if not isinstance(hosts, list) or not all(
+        isinstance(host, str) and re.fullmatch(_HOST, host) for host in hosts
+    ):
+        yield f"no_proxy is {hosts!r}, want a list of hosts and domains, as in [acme.example]"
+    authority = root / FOLDER / AUTHORITY
+    if authority.exists():
+        text = authority.read_bytes()
+        if b"PRIVATE KEY" in text:
+            yield f"{AUTHORITY} has a private key in it; every service would get it: take it out"
+        elif b"-----BEGIN CERTIFICATE-----" not in text or not text.isascii():
+            yield f"{AUTHORITY} has no certificate: want PEM, from -----BEGIN CERTIFICATE----- on"
+
+
+_NO_SECRET = "every service would get them: leave them out, the build takes PACKAGE_CREDENTIALS"
 
 
 def _prefix_faults(root: Path, prefix: object) -> Iterator[str]:
@@ -157,10 +212,10 @@ def _file_faults(root: Path) -> Iterator[str]:
 # Files
 
 
-def files(root: Path) -> dict[Path, str]:
+def files(root: Path, value: dict[str, Any]) -> dict[Path, str]:
     """Map each file of the template that comes from the house to its text."""
     house = root / FOLDER
-    found = {}
+    found = {root / TEMPLATE_NETWORK / name: text for name, text in network(root, value).items()}
     for folder, target in ((RECORDS, TEMPLATE_RECORDS), (CHECKS, TEMPLATE_CHECKS)):
         for path in sorted((house / folder).glob("*")) if (house / folder).is_dir() else []:
             if path.is_file():
@@ -175,7 +230,61 @@ def files(root: Path) -> dict[Path, str]:
     return found
 
 
-def left_over(root: Path) -> list[Path]:
+def computed(root: Path, value: dict[str, Any]) -> dict[str, bool]:
+    """Whether there is an authority, and whether builds are told how they find packages."""
+    authority = (root / FOLDER / AUTHORITY).exists()
+    return {
+        "authority": authority,
+        "fetches": bool(authority or value["indexes"] or value["proxy"]),
+    }
+
+
+def network(root: Path, value: dict[str, Any]) -> dict[str, str]:
+    """What builds and jobs inside a company network read; nothing for a house outside of one."""
+    authority = root / FOLDER / AUTHORITY
+    written = "# Written by `make house` of the service template.\n"
+    proxy = _PROXY.fullmatch(value["proxy"])
+    direct = value["no_proxy"]
+    found = {}
+    if authority.exists():
+        found[AUTHORITY] = authority.read_text(encoding="utf-8")
+    if computed(root, value)["fetches"]:
+        settings = {
+            "proxy": value["proxy"],
+            "proxy_host": proxy["host"] if proxy else "",
+            "proxy_port": proxy["port"] if proxy else "",
+            "no_proxy": ",".join(direct),
+            "java_no_proxy": "|".join(name for host in direct for name in (host, f"*.{host}")),
+            **{name: value["indexes"].get(name, "").rstrip("/") for name in INDEXES},
+        }
+        # npm finds the credentials by an address that ends so.
+        settings["node"] += "/" if settings["node"] else ""
+        lines = "".join(f"house_{key}='{setting}'\n" for key, setting in settings.items())
+        directive, _, script = PACKAGES.read_text(encoding="utf-8").partition("\n")
+        found["packages.sh"] = f"{PACKAGES_HEAD}{written}{directive}\n{lines}\n{script}"
+    lines = ""
+    if value["mirrors"]:
+        mirrors = ";".join(f"{host}={mirror}" for host, mirror in value["mirrors"].items())
+        lines += f': "${{REGISTRY_MAP:={mirrors}}}"\n'
+    if proxy:
+        address, hosts = value["proxy"], ",".join(direct)
+        lines += (
+            f': "${{HTTP_PROXY:={address}}}" "${{HTTPS_PROXY:={address}}}" '
+            f'"${{NO_PROXY:={hosts}}}"\nexport HTTP_PROXY HTTPS_PROXY NO_PROXY\n'
+        )
+    if authority.exists():
+        lines += (
+            "# Besides those of the image, which the tools read first.\n"
+            'export SSL_CERT_DIR="${SSL_CERT_DIR:-/etc/ssl/certs}:$PWD/ci/house"\n'
+        )
+    if lines:
+        found["jobs.sh"] = f"{JOBS_HEAD}{written}{lines}"
+    if index := value["indexes"].get("rust"):
+        found["cargo.toml"] = CARGO.replace("INDEX", index.rstrip("/"))
+    return found
+
+
+def left_over(root: Path, value: dict[str, Any]) -> list[Path]:
     """Files of a house in the template that house/ does not have any more."""
     there = [
         path for path in (root / TEMPLATE_RECORDS).glob("ADR-*.md") if _RECORD.fullmatch(path.name)
@@ -184,7 +293,8 @@ def left_over(root: Path) -> list[Path]:
     there += [
         path for name in (TEMPLATE_GUIDELINE, TEMPLATE_INDEX) if (path := root / name).exists()
     ]
-    return sorted(set(there) - files(root).keys())
+    there += [path for name in NETWORK if (path := root / TEMPLATE_NETWORK / name).exists()]
+    return sorted(set(there) - files(root, value).keys())
 
 
 def _title(path: Path) -> str:
@@ -219,8 +329,38 @@ name: NAME
 # How many days a deviation may last from its date on; 0: as many as it says.
 # deviation_days: 180
 
+# Inside a company network: docs/company-network.md. What builds and jobs trust besides is in
+# house/authority.pem. No password stands here, nor in an address.
+# mirrors: {docker.io: mirror.acme.example/hub, gcr.io: mirror.acme.example/gcr}
+# indexes: {apt: https://packages.acme.example/apt, go: https://packages.acme.example/go}
+# proxy: http://proxy.acme.example:3128
+# no_proxy: [acme.example]
+
 # Bases beside those of bases.yml, in the form that it has.
 # bases: []
+"""
+
+PACKAGES = Path(__file__).with_name("packages.sh")
+PACKAGES_HEAD = """\
+# How a step of a build finds packages inside this network: a RUN of ci/image/Dockerfile that
+# fetches reads this first.
+"""
+JOBS_HEAD = """\
+# How the jobs find registries inside this network. A variable of the project wins.
+# shellcheck shell=sh
+"""
+CARGO = """\
+# Written by `make house` of the service template: crates.io is this index. It stays in the
+# CI image, since cargo looks for what it has fetched under the index's name.
+[source.crates-io]
+replace-with = "house"
+
+[source.house]
+registry = "sparse+INDEX/"
+
+[registries.house]
+index = "sparse+INDEX/"
+credential-provider = ["cargo:token"]
 """
 
 CHANGELOG = """\

@@ -99,6 +99,7 @@ def test_a_variable_that_names_a_repository_needs_no_tag(root: Path) -> None:
         "export GOOGLE_APPLICATION_CREDENTIALS=~/gcp.json",
         "export TOKEN=`cat /run/secrets/t`",
         "PASSWORD=$(cat x) ./deploy",
+        "/kaniko/executor --secret id=packages,env=CREDENTIALS .",
         'TOKEN="$DEPLOY_TOKEN" ./deploy',
         "SECRET_MOUNTED=yes ./deploy",
     ],

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import install, registry
+from .company import Company
 from .oci import Image
 from .system import LabError, Missing, cache_dir, lock, run, sha256, tail, write_atomically
 
@@ -37,6 +38,7 @@ class Build:
     packed: bool = True
     images: Mapping[str, Path] = field(default_factory=dict)
     cache_repository: str | None = None
+    secrets: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -105,6 +107,8 @@ class BuildKit:
     def __init__(self, cache: Path, runtime: Path, mirror: str | None) -> None:
         self.mirror = mirror
         self.programs = install.buildkit()
+        self.company: Company | None = None
+        self.log: list[str] = []
         self._place(cache / "buildkit", runtime, shared=True)
 
     def _place(self, root: Path, runtime: Path, *, shared: bool) -> None:
@@ -126,10 +130,15 @@ class BuildKit:
             "[worker.containerd]",
             "enabled = false",
         ]
-        if self.mirror:
+        mirror = self.company.mirror if self.company else self.mirror
+        if mirror:
             for host in HOSTS:
-                lines += [f'[registry."{host}"]', f'mirrors = ["{self.mirror}"]']
-            lines += [f'[registry."{self.mirror}"]', "http = true"]
+                lines += [f'[registry."{host}"]', f'mirrors = ["{mirror}"]']
+        if self.company:
+            host = mirror.partition("/")[0]
+            lines += [f'[registry."{host}"]', f'ca = ["{self.company.authority}"]']
+        elif mirror:
+            lines += [f'[registry."{mirror}"]', "http = true"]
         return "\n".join(lines) + "\n"
 
     def _ready(self) -> bool:
@@ -169,6 +178,13 @@ class BuildKit:
             if not self.shared:
                 # It ends with this process, even when that is killed.
                 command = ["setpriv", "--pdeathsig=TERM", *command]
+            if self.company:
+                command = [
+                    *self.company.enter,
+                    "env",
+                    f"HTTPS_PROXY={self.company.proxy}",
+                    *command,
+                ]
             started = registry.start(command, log, self._ready)
             if started is None:
                 raise LabError(f"buildkitd does not start:\n{tail(log.read_text())}")
@@ -188,10 +204,11 @@ class BuildKit:
             fresh._build(build, archive)
 
     @contextlib.contextmanager
-    def cold(self, work: Path) -> Iterator[BuildKit]:
+    def cold(self, work: Path, company: Company | None = None) -> Iterator[BuildKit]:
         """A daemon of its own that has seen nothing; it is gone afterwards."""
         fresh = BuildKit.__new__(BuildKit)
         fresh.mirror, fresh.programs = self.mirror, self.programs
+        fresh.company, fresh.log = company, []
         with tempfile.TemporaryDirectory(dir=work) as root:
             runtime = Path(tempfile.mkdtemp(prefix="cold-", dir=self.runtime))
             fresh._place(Path(root), runtime, shared=False)
@@ -231,6 +248,7 @@ class BuildKit:
                 f"--local=dockerfile={directory}",
                 f"--output={output}",
                 *(f"--opt={key}={value}" for key, value in options.items()),
+                *(f"--secret=id={name},src={path}" for name, path in build.secrets.items()),
             ]
             for name, image in build.images.items():
                 layout = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=image.parent)))
@@ -241,7 +259,7 @@ class BuildKit:
                     f"--oci-layout={name}={layout}",
                     f"--opt=context:{name}=oci-layout://{name}@{digest}",
                 ]
-            run(command, what=f"BuildKit: {build.title}")
+            run(command, what=f"BuildKit: {build.title}", log=self.log)
 
 
 class Buildah:
@@ -348,6 +366,7 @@ class Kaniko:
         out: Path,
         what: str,
         env: Mapping[str, str] | None = None,
+        company: Company | None = None,
     ) -> str:
         """Run the executor on a context; /kaniko/out in its root is `out`. Returns its output.
 
@@ -375,6 +394,7 @@ class Kaniko:
             for name in ("hosts", "resolv.conf"):
                 shutil.copy(f"/etc/{name}", root / "etc" / name)
             command = [
+                *(company.enter if company else []),
                 "unshare",
                 "--mount",
                 "--pid",

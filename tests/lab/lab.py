@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from . import bases, builders, install, registry, runtime
+from .company import Company
 from .oci import Image
 from .registry import Registry
 from .runtime import Container, Finished, Port
@@ -141,10 +142,13 @@ class Lab:
         return builders.BuildKit(self.cache, self.runtime, self._mirror)
 
     @contextlib.contextmanager
-    def cold(self) -> Iterator[None]:
-        """Inside the block BuildKit has seen nothing but what is built there."""
+    def cold(self, company: Company | None = None) -> Iterator[None]:
+        """Inside the block BuildKit has seen nothing but what is built there.
+
+        With a `company` it is inside that network, and reaches nothing else.
+        """
         shared = self._buildkit
-        with shared.cold(self.work) as fresh:
+        with shared.cold(self.work, company) as fresh:
             fresh.start()
             self.__dict__["_buildkit"] = fresh
             try:
@@ -171,6 +175,7 @@ class Lab:
         packed: bool = True,
         images: Mapping[str, Image] | None = None,
         cache_repository: str | None = None,
+        secret_files: Mapping[str, Path] | None = None,
     ) -> Image:
         """Build a target of a service's Dockerfile.
 
@@ -180,7 +185,8 @@ class Lab:
         for the same digest from the same source. `dockerfile` is relative to the
         context; image/Dockerfile and Dockerfile are found without it. BuildKit alone
         leaves new layers uncompressed if not `packed`, and takes `images` for a FROM
-        that has the name of one. Kaniko alone has a `cache_repository`.
+        that has the name of one, and `secret_files` for the RUNs that mount one. Kaniko alone has a
+        `cache_repository`.
         """
         where = Path(context).resolve()
         build = builders.Build(
@@ -194,9 +200,12 @@ class Lab:
             packed,
             {name: image.oci_archive for name, image in (images or {}).items()},
             cache_repository,
+            secret_files or {},
         )
-        if builder != "buildkit" and (images or not packed):
-            raise LabError(f"{builder} takes no images and compresses always; use BuildKit")
+        if builder != "buildkit" and (images or secret_files or not packed):
+            raise LabError(
+                f"{builder} takes no images and no secrets, and compresses always; use BuildKit"
+            )
         if builder != "kaniko" and cache_repository:
             raise LabError(f"{builder} has no cache in a registry; use Kaniko")
         text = (where / build.dockerfile).read_text()
@@ -218,6 +227,11 @@ class Lab:
         else:
             raise LabError(f"builder: got {builder!r}, want one of buildkit, buildah, kaniko")
         return Image(archive, load=self._load)
+
+    @property
+    def said(self) -> str:
+        """All that BuildKit has said of its builds, also of those that failed."""
+        return "".join(self._buildkit.log)
 
     def pull(self, name: str) -> Image:
         """An image of a registry, such as a base."""

@@ -64,8 +64,12 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     stdin: str | None = None,
+    log: list[str] | None = None,
 ) -> str:
-    """Run a command to its end and return its stdout; on failure say what its end was."""
+    """Run a command to its end and return its stdout; on failure say what its end was.
+
+    `log` gets all that it said, whatever the end.
+    """
     try:
         done = subprocess.run(
             [os.fspath(part) for part in command],
@@ -80,6 +84,8 @@ def run(
         )
     except FileNotFoundError as error:
         raise Missing(f"{what}: {error.filename} is not on this machine") from None
+    if log is not None:
+        log += [done.stdout, done.stderr]
     if done.returncode:
         output = tail(done.stdout + "\n" + done.stderr)
         raise LabError(f"{what} failed (exit code {done.returncode}):\n{output}")

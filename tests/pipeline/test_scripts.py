@@ -1069,6 +1069,43 @@ def test_a_ci_image_that_may_not_be_pushed_is_a_file(
     assert values["CI_IMAGE_TAG"].startswith(f"{REPOSITORY}/ci:")
 
 
+NETRC = "machine packages.acme.example login builder password s3cr3t"
+
+
+@pytest.mark.parametrize("given", ["file", "text", "nothing"])
+def test_the_ci_image_gets_the_credentials_for_packages(source: Job, given: str) -> None:
+    """As a secret of that one build: neither the command line nor a log has it."""
+    resolved(source)
+    build, file = source.directory / "ci/pipeline/build.sh", source.directory.parent / "netrc"
+    build.write_text(build.read_text().replace("/kaniko/executor", "sh ./executor"))
+    (source.directory / "executor").write_text(
+        'while [ $# -gt 0 ]; do\n  echo "$1" >>arguments\n'
+        f'  [ "$1" != --digest-file ] || echo {DIGEST["a"]} >"$2"\n  shift\ndone\n'
+    )
+    file.write_text(NETRC)
+    values = {"file": str(file), "text": NETRC, "nothing": ""}
+    done = source.script("build.sh", "ci", PACKAGE_CREDENTIALS=values[given])
+    assert done.returncode == 0, done.stderr
+    arguments = (source.directory / "arguments").read_text().splitlines()
+    secrets = [arguments[at + 1] for at, word in enumerate(arguments) if word == "--secret"]
+    assert secrets == {
+        "file": [f"id=packages,src={file}"],
+        "text": ["id=packages,env=PACKAGE_CREDENTIALS"],
+        "nothing": [],
+    }[given]  # fmt: skip
+    assert "s3cr3t" not in done.stdout + done.stderr + " ".join(arguments)
+
+
+def test_a_house_says_where_registries_are(source: Job) -> None:
+    jobs = source.directory / "ci/house/jobs.sh"
+    jobs.parent.mkdir(exist_ok=True)
+    jobs.write_text(': "${REGISTRY_MAP:=gcr.io=mirror.acme.example/gcr}"\n')
+    source.script("resolve.sh")
+    calls = (source.directory / "calls").read_text()
+    assert "digest mirror.acme.example/gcr/distroless/static-debian13:nonroot\n" in calls
+    assert "digest docker.io/library/golang:1.26-trixie\n" in calls
+
+
 # sbom, scan and vulnerabilities
 
 GRYPE = (Path(__file__).with_name("grype.sh")).read_text(encoding="utf-8")

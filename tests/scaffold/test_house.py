@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -12,9 +14,10 @@ from typing import Any
 
 import pytest
 import yaml
+from copier import run_copy
 
 from houses import HOUSE, house, make_house
-from rendering import ROOT
+from rendering import ROOT, commit_all
 
 sys.path.insert(0, str(ROOT / "scripts"))
 import house_own
@@ -175,6 +178,16 @@ def test_a_wrong_entry_is_named(change: dict[str, Any], message: str, tmp_path: 
         ("deviation_days: long", "deviation_days is 'long', want a number of days"),
         ("template: ../here", "template is '../here', want an address that git clones"),
         ("template: https://me:secret@x.example/y", "template has credentials in it"),
+        ("mirrors: [a]", "mirrors is list, want a mapping such as docker.io: mirror.acme"),
+        ("mirrors: {Docker: x}", "mirrors: Docker is no host of a registry; want one as in"),
+        ("mirrors: {docker.io: https://x.y}", "mirrors: docker.io is 'https://x.y', want an add"),
+        ("indexes: {cobol: https://x.example}", "indexes: cobol is none; want go, rust, java"),
+        ("indexes: {go: http://x.example}", "indexes: go is 'http://x.example', want an address"),
+        ("indexes: {go: https://x.example/;id}", "indexes: go is 'https://x.example/;id', want"),
+        ("indexes: {go: https://me:secret@x.example}", "indexes: go has credentials in it"),
+        ("proxy: proxy.example", "proxy is 'proxy.example', want an address as in http://proxy"),
+        ("proxy: http://me:secret@x.example:1", "proxy has credentials in it; every service"),
+        ("no_proxy: acme.example", "no_proxy is 'acme.example', want a list of hosts"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_named(text: str, message: str, tmp_path: Path) -> None:
@@ -195,13 +208,15 @@ def test_a_wrong_value_is_named(text: str, message: str, tmp_path: Path) -> None
         ("ADRs/ADR-101-data.md", "# ADR-102: Data\n", "no heading `# ADR-101: Title` at its top"),
         ("checks/a-b.py", "", "<name>.py of a-z, 0-9 and _"),
         ("checks/databases.py", "", "prefix is missing, and there are house/checks/"),
+        ("authority.pem", "no", "authority.pem has no certificate: want PEM, from -----BEGIN"),
+        ("authority.pem", "-----BEGIN PRIVATE KEY-----", "authority.pem has a private key in it"),
     ],
 )  # fmt: skip
 def test_a_file_of_a_wrong_name_is_named(
     path: str, text: str, message: str, tmp_path: Path
 ) -> None:
     template = make_house(tmp_path / "template", OWN)
-    (template / "house" / path).parent.mkdir()
+    (template / "house" / path).parent.mkdir(exist_ok=True)
     (template / "house" / path).write_text(text)
     result = house(template, "--check")
     assert result.returncode == 2
@@ -267,3 +282,112 @@ def test_a_file_of_another_form_is_named(text: str, message: str, tmp_path: Path
     assert result.returncode == 2
     assert message in result.stderr
     assert "Traceback" not in result.stderr
+
+
+# Inside a company network. The images are built in tests/image/test_company.py.
+INSIDE = """\
+mirrors: {docker.io: mirror.acme.example/hub, gcr.io: mirror.acme.example/gcr}
+indexes:
+  apt: https://packages.acme.example/apt
+  go: https://packages.acme.example/go
+  rust: https://packages.acme.example/rust
+  java: https://packages.acme.example/java
+  python: https://packages.acme.example/python/simple
+  node: https://packages.acme.example/node
+proxy: http://proxy.acme.example:3128
+no_proxy: [acme.example]
+"""
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+NETWORK = ("authority.pem", "cargo.toml", "jobs.sh", "packages.sh")
+FETCHES = "RUN --mount=type=secret,id=packages . /opt/house/packages.sh"
+
+
+@pytest.fixture(scope="module")
+def inside(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template of a house that says how its network is."""
+    template = make_house(tmp_path_factory.mktemp("inside") / "template")
+    (template / "house").mkdir()
+    (template / "house/house.yml").write_text(INSIDE)
+    (template / "house/authority.pem").write_text(CERTIFICATE)
+    result = house(template)
+    assert result.returncode == 0, result.stderr
+    lock = [sys.executable, str(ROOT / "scripts/lock.py"), "--root", str(template)]
+    subprocess.run(lock, check=True)
+    commit_all(template, "Say how the network is")
+    return template
+
+
+@pytest.mark.parametrize("language", house_own.LANGUAGES)
+def test_each_step_that_fetches_is_told_how(language: str, inside: Path, tmp_path: Path) -> None:
+    service = tmp_path / "payments"
+    for ci in ("gitlab", "github") if language == "go" else ("gitlab",):
+        shutil.rmtree(service, ignore_errors=True)
+        data = {"language": language, "ci": ci}
+        run_copy(str(inside), service, data=data, defaults=True, quiet=True, vcs_ref="HEAD")
+        # Its own checks, with a linter of Dockerfiles, and the words of a shell.
+        report = subprocess.run(
+            [sys.executable, "-B", "ci/conformance", "repo", "--strict"],
+            cwd=service, capture_output=True, text=True,
+        )  # fmt: skip
+        assert report.returncode == 0, report.stdout + report.stderr
+        if ci == "github":
+            called = yaml.safe_load((service / ".github/workflows/ci.yml").read_text())["jobs"]
+            given = called["pipeline"]["secrets"]["PACKAGE_CREDENTIALS"]
+            assert given == "${{ secrets.PACKAGE_CREDENTIALS }}"
+    dockerfile = (service / "ci/image/Dockerfile").read_text()
+    steps = re.findall(r"(?m)^RUN (?:.*\\\n)*.*", dockerfile)
+    offline = [step for step in steps if not step.startswith(FETCHES)]
+    assert len(steps) - len(offline) >= 2
+    assert [step for step in offline if "--offline" not in step] == []
+    assert "COPY ci/house/packages.sh ci/house/authority.pem /opt/house/" in dockerfile
+    lint = ["hadolint", "--config", str(ROOT / "tests/scaffold/hadolint.yaml"), "-"]
+    done = subprocess.run(lint, input=dockerfile, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    scripts = [str(service / "ci/house" / name) for name in ("packages.sh", "jobs.sh")]
+    done = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    # What runs in production is built from the CI image, and reads nothing of this.
+    assert "ci/house" not in (service / "image/Dockerfile").read_text()
+
+
+def told(script: str, service: Path, *names: str, **env: str) -> list[str]:
+    """The variables that a shell has once it has read a script."""
+    words = " ".join(f'"${{{name}:-}}"' for name in names)
+    done = subprocess.run(
+        ["env", "-i", f"PATH={os.environ['PATH']}", *(f"{k}={v}" for k, v in env.items()),
+         "sh", "-euc", f". {script}; printf '%s\\n' {words}"],
+        cwd=service, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout.splitlines()
+
+
+def test_jobs_are_told_of_registries(inside: Path) -> None:
+    names = ("REGISTRY_MAP", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_DIR")
+    place = inside / "template"
+    mirrors = "docker.io=mirror.acme.example/hub;gcr.io=mirror.acme.example/gcr"
+    proxy, trusted = "http://proxy.acme.example:3128", f"{place}/ci/house"
+    assert told("ci/house/jobs.sh", place, *names) == [
+        mirrors, proxy, "acme.example", f"/etc/ssl/certs:{trusted}"
+    ]  # fmt: skip
+    # A variable of the project wins, and what a tool's image trusts stays.
+    own = {"REGISTRY_MAP": "docker.io=x", "SSL_CERT_DIR": "/kaniko/ssl/certs"}
+    assert told("ci/house/jobs.sh", place, *names, **own) == [
+        "docker.io=x", proxy, "acme.example", f"/kaniko/ssl/certs:{trusted}"
+    ]  # fmt: skip
+
+
+def test_a_house_that_leaves_the_network_takes_its_files_along(
+    inside: Path, tmp_path: Path
+) -> None:
+    template = tmp_path / "template"
+    shutil.copytree(inside, template, symlinks=True)
+    folder = template / "template/ci/house"
+    lock = (folder / "platform.lock").read_text()
+    assert all((folder / name).exists() and f"ci/house/{name}" in lock for name in NETWORK)
+    shutil.rmtree(template / "house")
+    stale = house(template, "--check")
+    assert stale.returncode == 1
+    assert "ci/house/packages.sh is not in house/ any more; run: make house" in stale.stderr
+    assert house(template).returncode == 0
+    assert not any((folder / name).exists() for name in NETWORK)
+    assert "packages.sh" not in (folder / "platform.lock").read_text()

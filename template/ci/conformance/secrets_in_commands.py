@@ -82,6 +82,8 @@ def _arguments(command: shell.Command) -> Iterator[str]:
                 yield f"a header of {command.name}"
         elif command.name == "openssl" and re.match(r"pass:.", word) and _literal(word[5:]):
             yield "the password of openssl"
+        elif option == "--secret" and value.startswith("id="):
+            pass  # where a builder finds it: id=NAME,src=FILE or id=NAME,env=VARIABLE
         elif not equals and not _SWITCHES.fullmatch(option):
             named = _NAMED.fullmatch(option)
             if named and _literal(value) and secret_setting(named.group(1).replace("-", "_"), value):

@@ -90,7 +90,7 @@ case $where in
   kaniko)
     image=${KANIKO_IMAGE:-$(mirrored "$kaniko")}
     pinned "$image"
-    variables="$variables $of_tools $of_registries KANIKO_PRESERVE_CONTEXT KANIKO_CLEANUP"
+    variables="$variables $of_tools $of_registries PACKAGE_CREDENTIALS KANIKO_PRESERVE_CONTEXT KANIKO_CLEANUP"
     # The container ends with the build: nothing has to be put back.
     export KANIKO_PRESERVE_CONTEXT=0 KANIKO_CLEANUP=0
     ;;

@@ -20,6 +20,12 @@ case $target in
     dockerfile=ci/image/Dockerfile
     # shellcheck disable=SC2086 # flags, one a word
     set -- --destination "$CI_IMAGE_TAG" ${CI_IMAGE_FLAGS:-}
+    # A file or a text; Kaniko mounts it for the steps that ask for it, and keeps it out of images.
+    if [ -f "${PACKAGE_CREDENTIALS:-}" ]; then
+      set -- "$@" --secret "id=packages,src=$PACKAGE_CREDENTIALS"
+    elif [ -n "${PACKAGE_CREDENTIALS:-}" ]; then
+      set -- "$@" --secret id=packages,env=PACKAGE_CREDENTIALS
+    fi
     [ "$CI_IMAGE_TO" = registry ] || set -- "$@" --no-push --tar-path "$PWD/$work/ci-image.tar"
     ;;
   release | debug)
@@ -64,7 +70,7 @@ awk -v mode=pin -v bases="$work/bases" -f ci/pipeline/dockerfile.awk "$source_di
 # The layers of the base stay as they are: the twin and the nodes share them.
 export FF_KANIKO_REPRODUCIBLE_PRESERVE_BASE_LAYERS=true
 # shellcheck disable=SC2086 # flags, one a word
-/kaniko/executor --context "dir://$(cd "$source_dir" && pwd)" --dockerfile "$pinned" \
+sh ./executor --context "dir://$(cd "$source_dir" && pwd)" --dockerfile "$pinned" \
   --log-format text --digest-file "$PWD/$work/$target.digest" "$@" ${KANIKO_FLAGS:-}
 
 if [ "$target" = ci ]; then

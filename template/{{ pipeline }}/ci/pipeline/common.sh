@@ -7,6 +7,9 @@ work=.pipeline
 mkdir -p "$work"
 . ci/pipeline/say.sh
 . ci/pipeline/provider.sh
+# Where registries are, where the house is inside a company network.
+# shellcheck source=/dev/null
+[ ! -f ci/house/jobs.sh ] || . ci/house/jobs.sh
 
 # Stops unless the variables have a value; $1 says who should have set them.
 need() {
