@@ -107,7 +107,7 @@ class Job:
             "config",
         ):
             (directory / name).mkdir(parents=True)
-        (directory / "ci" / "pipeline").symlink_to(SCRIPTS)
+        shutil.copytree(SCRIPTS, directory / "ci" / "pipeline")
         (directory / "bin" / "crane").write_text(CRANE)
         (directory / "bin" / "crane").chmod(0o755)
         self.env = {

@@ -70,7 +70,7 @@ awk -v mode=pin -v bases="$work/bases" -f ci/pipeline/dockerfile.awk "$source_di
 # The layers of the base stay as they are: the twin and the nodes share them.
 export FF_KANIKO_REPRODUCIBLE_PRESERVE_BASE_LAYERS=true
 # shellcheck disable=SC2086 # flags, one a word
-sh ./executor --context "dir://$(cd "$source_dir" && pwd)" --dockerfile "$pinned" \
+/kaniko/executor --context "dir://$(cd "$source_dir" && pwd)" --dockerfile "$pinned" \
   --log-format text --digest-file "$PWD/$work/$target.digest" "$@" ${KANIKO_FLAGS:-}
 
 if [ "$target" = ci ]; then
