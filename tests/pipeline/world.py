@@ -33,6 +33,7 @@ PIPELINE = HERE.parent.parent / "template" / "{{ gitlab }}" / "ci" / "gitlab" / 
 RELEASE_BASE = "gcr.io/distroless/static-debian13:nonroot"
 BASES = (RELEASE_BASE, "gcr.io/distroless/static-debian13:debug-nonroot")
 CI_BASE = "docker.io/library/python:3.13-slim-trixie"
+BUILDER = "docker.io/library/golang:1.26-trixie"
 # Tells which world an image belongs to.
 LABEL = "copier-service.world"
 MIRRORED = ("docker.io", "gcr.io", "ghcr.io")
@@ -351,7 +352,9 @@ class World:
         root.busybox("/bin")
         root.program(Path("/usr/bin/make"), "/usr/bin/make")
         root.python()
-        self._push(CI_BASE, root, PATH="/usr/local/bin:/usr/bin:/bin")
+        # A fork's build has no CI image, and takes the builder that its Dockerfile names.
+        for name in (CI_BASE, BUILDER):
+            self._push(name, root, PATH="/usr/local/bin:/usr/bin:/bin")
 
     def _push(self, name: str, root: _Root, **env: str) -> str:
         layer = self.directory / "layer.tar"

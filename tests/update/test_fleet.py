@@ -29,12 +29,12 @@ from history import (
 
 from rendering import COMBINATIONS, ROOT, Render, commit_all, git
 
-SIZE = 30
+SIZE = 15
 CONFLICTS = {
     "service-04": (substitute("image/Dockerfile", r"--interval=\d+s", "--interval=19s"),
                    "image/Dockerfile"),
     "service-13": (write(".hadolint.yaml", "ignored: [DL3008]\n"), ".hadolint.yaml"),
-    "service-22": (append(".editorconfig", "\n[*.sql]\nindent_size = 4\n"), ".editorconfig"),
+    "service-11": (append(".editorconfig", "\n[*.sql]\nindent_size = 4\n"), ".editorconfig"),
 }  # fmt: skip
 DEVIATION = """\
 # SVC-0001: Keep our own engine script

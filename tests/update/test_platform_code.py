@@ -67,9 +67,9 @@ def test_an_older_service_keeps_its_code_and_names(
     } == {"ci"}
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_the_answer_is_kept(language: str, history: History, tmp_path: Path) -> None:
+def test_the_answer_is_kept(history: History, tmp_path: Path) -> None:
     """An update later, the older service has its own code still, the newer one the platform's."""
+    language = "go"
     tag = next(tag for tag, has in OLD if has == language)
     history.need(tag)
     older = history.service(tmp_path / "older", tag, language=language)
