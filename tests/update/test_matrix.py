@@ -329,7 +329,13 @@ def test_edits_since_a_release(tag: str, language: str, history: History, tmp_pa
     }  # fmt: skip
 
 
-@RECORDED
+@pytest.mark.parametrize(
+    ("tag", "language"),
+    [
+        (f"v{release['version']}", release["languages"][number % len(release["languages"])])
+        for number, release in enumerate(RELEASES)
+    ],
+)
 def test_switched_answers_since_a_release(
     tag: str, language: str, history: History, tmp_path: Path
 ) -> None:
