@@ -89,6 +89,7 @@ class GitLab:
 
     def close(self) -> None:
         self._server.shutdown()
+        self._server.server_close()
 
     def token(self, ref: str, kind: str = "tag", project: str = "platform/payments") -> str:
         """What a job of this project gets as SIGSTORE_ID_TOKEN."""
