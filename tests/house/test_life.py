@@ -129,6 +129,7 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
     """The first afternoon, and a team that edits its service."""
     scratch = tmp_path_factory.mktemp("life")
     upstream = without_house.make(ROOT, scratch / "upstream")
+    git(upstream, "checkout", "--quiet", "-B", "main")  # a checkout of CI's may be on no branch
     git(scratch, "init", "--quiet", "--bare", "origin.git")
     service = follow(
         "The first afternoon of a platform team", scratch, *([] if NIGHTLY else [FAST_TIER]),
