@@ -23,10 +23,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
+from .proxy import Proxy
 from .system import run
 
 MIRROR, DEBIAN, PACKAGES = "mirror.acme.test", "debian.acme.test", "packages.acme.test"
@@ -111,42 +111,29 @@ class Company:
         return ""
 
 
-class _Proxy(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Proxy(Proxy):
     company: Company
-    context: ssl.SSLContext
-    host = ""
-
-    def log_message(self, *_: Any) -> None:
-        pass
 
     def do_CONNECT(self) -> None:
-        self.close_connection = True
         host = self.path.removesuffix(":443")
-        if host not in (MIRROR, DEBIAN, PACKAGES):
+        if host in (MIRROR, DEBIAN, PACKAGES):
+            super().do_CONNECT()
+        else:
+            self.close_connection = True
             self.company.refused.append(host)
-            self._answer(403, b"this network knows no such host\n")
-            return
-        self.send_response(200)
-        self.end_headers()
-        # A client that does not trust the certificate, or has what it wants, goes away.
-        with (
-            contextlib.suppress(OSError),
-            self.context.wrap_socket(self.connection, server_side=True) as tunnel,
-        ):
-            type("Host", (type(self),), {"host": host})(tunnel, self.client_address, self.server)
+            self.answer(403, b"this network knows no such host\n")
 
     def do_GET(self) -> None:
         if not self.host:  # plain HTTP to anywhere
             self.company.refused.append(self.path)
-            return self._answer(403, b"this network knows no such host\n")
+            return self.answer(403, b"this network knows no such host\n")
         self.company.asked.append(f"{self.host}{self.path}")
         given = self.headers.get("Authorization")
         if self.host != MIRROR and given != f"Basic {self.company.basic}":
-            return self._answer(401, b"a password, please\n", WWW_Authenticate='Basic realm="acme"')
+            return self.answer(401, b"a password, please\n", WWW_Authenticate='Basic realm="acme"')
         if self.path == "/rust/config.json":
             address = f"https://{PACKAGES}/rust/dl/{{crate}}/{{version}}"
-            return self._answer(200, json.dumps({"dl": address, "auth-required": True}).encode())
+            return self.answer(200, json.dumps({"dl": address, "auth-required": True}).encode())
         return self._pass_on(self.company.upstream(self.host, self.path))
 
     do_HEAD = do_GET
@@ -159,9 +146,9 @@ class _Proxy(BaseHTTPRequestHandler):
         except urllib.error.HTTPError as error:
             answer = error
         except OSError as error:
-            return self._answer(502, f"{error}\n".encode())
+            return self.answer(502, f"{error}\n".encode())
         if answer is None:
-            return self._answer(404)
+            return self.answer(404)
         with answer:
             kept = {name: value for name in ANSWERED if (value := answer.headers.get(name))}
             length = answer.headers.get("Content-Length")
@@ -169,7 +156,7 @@ class _Proxy(BaseHTTPRequestHandler):
                 text = answer.read().replace(
                     b"https://files.pythonhosted.org/", f"https://{PACKAGES}/python/files/".encode()
                 )
-                return self._answer(answer.status, text, **kept)
+                return self.answer(answer.status, text, **kept)
             self.send_response(answer.status)
             for name, value in {"Content-Length": length, **kept}.items():
                 self.send_header(name, value)
@@ -177,14 +164,6 @@ class _Proxy(BaseHTTPRequestHandler):
             if self.command != "HEAD":
                 shutil.copyfileobj(answer, self.wfile, 1 << 18)
         return None
-
-    def _answer(self, code: int, body: bytes = b"", **headers: str) -> None:
-        self.send_response(code)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
 
 
 def certificates(directory: Path) -> Path:

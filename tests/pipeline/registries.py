@@ -15,9 +15,10 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+
+from lab.proxy import Proxy
 
 MANIFEST = json.dumps(
     {
@@ -61,36 +62,11 @@ class Registries:
         )
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(Proxy):
     registries: Registries
-    context: ssl.SSLContext
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-    def do_CONNECT(self) -> None:
-        self.send_response(200)
-        self.end_headers()
-        self.close_connection = True
-        # A client that has its answer goes away without a word.
-        with (
-            contextlib.suppress(OSError),
-            self.context.wrap_socket(self.connection, server_side=True) as tunnel,
-        ):
-            handler = type("Inner", (_Handler,), {"host": self.path.removesuffix(":443")})
-            handler(tunnel, self.client_address, self.server)
-
-    def answer(self, code: int, body: bytes = b"", **headers: str) -> None:
-        self.send_response(code)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
 
     def do_GET(self) -> None:
-        host = getattr(self, "host", "") or self.headers["Host"]
+        host = self.host or self.headers["Host"]
         path = self.path.partition("://")[2].partition("/")[2] or self.path.lstrip("/")
         length = int(self.headers.get("Content-Length") or 0)
         self.rfile.read(length)
@@ -129,7 +105,6 @@ def registries(directory: Path, *hosts: str) -> Iterator[Registries]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(made.certificate, key)
     handler = type("Handler", (_Handler,), {"registries": made, "context": context})
-    _Handler.registries, _Handler.context = made, context
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     made.address = f"127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
