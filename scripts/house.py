@@ -279,11 +279,11 @@ def main() -> int:
         if not arguments.check:
             write(arguments.root)
             return 0
-        stale = _stale(texts(arguments.root))
-        gone = left_over(arguments.root)
+        wanted = texts(arguments.root)
     except Wrong as error:
         print(f"house: {error}".replace("\n", "\nhouse: "), file=sys.stderr)
         return 2
+    stale, gone = _stale(wanted), house_own.left_over(arguments.root, wanted)
     for path in stale:
         print(f"{path} is not what {BASES} and house/ say; run: make house", file=sys.stderr)
     for path in gone:
@@ -293,17 +293,14 @@ def main() -> int:
 
 def write(root: Path) -> None:
     """Write every file of the template that comes from the table and from a house."""
-    for path, text in _stale(texts(root)).items():
+    wanted = texts(root)
+    for path, text in _stale(wanted).items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    for path in left_over(root):
+    for path in house_own.left_over(root, wanted):
         path.unlink()
     lock = (root / DATA).with_name("platform.lock")
     lock.write_text(lock_texts(root)[lock], encoding="utf-8")
-
-
-def left_over(root: Path) -> list[Path]:
-    return house_own.left_over(root, table(root)["house"])
 
 
 def _stale(wanted: dict[Path, str]) -> dict[Path, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,7 @@ _HOST = r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?"
 _MIRROR = re.compile(rf"{_HOST}(?::\d{{1,5}})?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*")
 _INDEX = re.compile(rf"https://{_HOST}(?::\d{{1,5}})?(?:/[A-Za-z0-9._~-]+)*/?")
 _PROXY = re.compile(rf"http://(?P<host>{_HOST}):(?P<port>\d{{1,5}})/?")
+_NO_SECRET = "every service would get them: leave them out, the build takes PACKAGE_CREDENTIALS"
 _MODULE = re.compile(r"[a-z][a-z0-9_]*\.py")
 
 
@@ -158,9 +159,6 @@ def _network_faults(root: Path, value: dict[str, Any]) -> Iterator[str]:
             yield f"{AUTHORITY} has a private key in it; every service would get it: take it out"
         elif b"-----BEGIN CERTIFICATE-----" not in text or not text.isascii():
             yield f"{AUTHORITY} has no certificate: want PEM, from -----BEGIN CERTIFICATE----- on"
-
-
-_NO_SECRET = "every service would get them: leave them out, the build takes PACKAGE_CREDENTIALS"
 
 
 def _prefix_faults(root: Path, prefix: object) -> Iterator[str]:
@@ -284,8 +282,8 @@ def network(root: Path, value: dict[str, Any]) -> dict[str, str]:
     return found
 
 
-def left_over(root: Path, value: dict[str, Any]) -> list[Path]:
-    """Files of a house in the template that house/ does not have any more."""
+def left_over(root: Path, wanted: Iterable[Path]) -> list[Path]:
+    """Files of a house in the template that are not wanted: house/ does not have them any more."""
     there = [
         path for path in (root / TEMPLATE_RECORDS).glob("ADR-*.md") if _RECORD.fullmatch(path.name)
     ]
@@ -294,7 +292,7 @@ def left_over(root: Path, value: dict[str, Any]) -> list[Path]:
         path for name in (TEMPLATE_GUIDELINE, TEMPLATE_INDEX) if (path := root / name).exists()
     ]
     there += [path for name in NETWORK if (path := root / TEMPLATE_NETWORK / name).exists()]
-    return sorted(set(there) - files(root, value).keys())
+    return sorted(set(there).difference(wanted))
 
 
 def _title(path: Path) -> str:
