@@ -33,7 +33,11 @@ PIPELINE = HERE.parent.parent / "template" / "{{ gitlab }}" / "ci" / "gitlab" / 
 RELEASE_BASE = "gcr.io/distroless/static-debian13:nonroot"
 BASES = (RELEASE_BASE, "gcr.io/distroless/static-debian13:debug-nonroot")
 CI_BASE = "docker.io/library/python:3.13-slim-trixie"
-BUILDER = "docker.io/library/golang:1.26-trixie"
+BUILDER = next(
+    base["builder"]
+    for base in json.loads((HERE.parent.parent / "partials" / "house.json").read_text())["bases"]
+    if base["language"] == "go"
+)
 # Tells which world an image belongs to.
 LABEL = "copier-service.world"
 MIRRORED = ("docker.io", "gcr.io", "ghcr.io")
