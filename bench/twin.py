@@ -130,7 +130,7 @@ def cost(url: str, script: Path, seconds: int, pid: int) -> float:
 def warm_cost(run: Callable[[], float]) -> float:
     """The cost of the first run that is hardly cheaper than the one before it.
 
-    A compiler that works beside the requests is done by then: Java's takes a minute.
+    A compiler that works beside the requests, as Java's does, is done by then.
     """
     last = run()
     for _ in range(WARM_RUNS):

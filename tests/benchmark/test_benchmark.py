@@ -421,6 +421,11 @@ def test_a_twin_is_the_entry_point_of_the_service(
         assert (place / path).read_bytes() == (own / path).read_bytes()
 
 
+def test_a_service_is_warm_when_a_request_gets_no_cheaper() -> None:
+    assert twin.warm_cost(iter([900.0, 400.0, 200.0, 196.0, 100.0]).__next__) == 196
+    assert twin.warm_cost(iter([20.0, 21.0]).__next__) == 21
+
+
 def test_a_dependency_is_taken_out_whole() -> None:
     one = "\n<dependency>\n<artifactId>{}</artifactId>\n<scope>test</scope></dependency>"
     pom = "<a>" + "".join(one.format(name) for name in ("x", "y", "z")) + "</a>"
