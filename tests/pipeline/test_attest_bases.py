@@ -172,7 +172,7 @@ def test_a_keyless_signature_is_of_this_identity(job: Job, root: bool) -> None:
     script = job.directory / "ci/pipeline/cosign.sh"
     (job.directory / "cosign").write_text(COSIGN)
     (job.directory / "cosign").chmod(0o755)
-    program = '"$cosign_dir/ko-app/cosign"'
+    program = '"$cosign_program"'
     script.write_text(script.read_text().replace(program, f'"{job.directory}/cosign"'))
     if root:
         (job.directory / "ci/signing/trusted-root.json").write_text("{}")

@@ -80,9 +80,6 @@ noted sbom RELEASE_SBOM_SHA256
 noted sbom-debug DEBUG_SBOM_SHA256
 same_bytes "$work/release.spdx.json" "$RELEASE_SBOM_SHA256"
 same_bytes "$work/debug.spdx.json" "$DEBUG_SBOM_SHA256"
-for target in release debug; do
-  provenance "$target" >"$cosign_dir/$target.provenance.json"
-done
 
 # ── signing ──
 
@@ -98,7 +95,7 @@ write() {
   verb=$1 form=$2
   shift 2
   case $signing.$form in
-    key.referrer) set -- --key "$signs_with" --signing-config "$cosign_dir/no-services.json" "$@" ;;
+    key.referrer) set -- --key "$signs_with" --signing-config "$no_services" "$@" ;;
     key.tags) set -- --key "$signs_with" --new-bundle-format=false --use-signing-config=false --tlog-upload=false "$@" ;;
     keyless.tags) set -- --new-bundle-format=false "$@" ;;
   esac
@@ -120,15 +117,34 @@ write() {
     fail "cannot $verb ${subject#*/}: $(reason "$(cat "$cosign_dir/log")")"
 }
 
-for target in release debug; do
-  case $target in release) digest=$RELEASE_DIGEST ;; debug) digest=$DEBUG_DIGEST ;; esac
-  subject=$IMAGE_REPOSITORY@$digest
+# Signs image $2, the target $1, attests what it is, and proves all of that. It runs beside the
+# other target's, so what cosign leaves is in a directory of its own.
+attest() {
+  cosign_dir=$cosign_dir/$1 subject=$IMAGE_REPOSITORY@$2
+  mkdir "$cosign_dir"
+  export TUF_ROOT="$cosign_dir/tuf"
+  provenance "$1" >"$cosign_dir/provenance.json"
   for form in referrer tags; do
     write sign "$form" "$subject"
-    write attest "$form" --type spdxjson --predicate "$work/$target.spdx.json" "$subject"
-    write attest "$form" --type slsaprovenance1 --predicate "$cosign_dir/$target.provenance.json" "$subject"
+    write attest "$form" --type spdxjson --predicate "$work/$1.spdx.json" "$subject"
+    write attest "$form" --type slsaprovenance1 --predicate "$cosign_dir/provenance.json" "$subject"
   done
-  prove "$subject" "$work/$target.spdx.json" "$run_url"
-  echo "signed $target $subject"
-done
+  prove "$subject" "$work/$1.spdx.json" "$run_url"
+  echo "signed $1 $subject"
+}
+
+# Where a registry keeps an index of what belongs to a digest, that is read, changed and
+# written: only what belongs to different digests may run at once.
+attest release "$RELEASE_DIGEST" >"$cosign_dir/release.log" 2>&1 &
+release_attested=$!
+attest debug "$DEBUG_DIGEST" >"$cosign_dir/debug.log" 2>&1 &
+debug_attested=$!
+failed=''
+wait "$debug_attested" || failed=debug
+wait "$release_attested" || failed=release
+if [ -n "$failed" ]; then
+  cat "$cosign_dir/$failed.log" >&2
+  exit 1
+fi
+cat "$cosign_dir/release.log" "$cosign_dir/debug.log"
 let_through

@@ -26,14 +26,15 @@ take_cosign() {
   rm -f "$cosign_dir/image.tar"
   # It keeps what it loads of Sigstore here.
   export TUF_ROOT="$cosign_dir/tuf"
-  echo '{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json","rekorTlogConfig":{},"tsaConfig":{}}' >"$cosign_dir/no-services.json"
+  cosign_program=$cosign_dir/ko-app/cosign no_services=$cosign_dir/no-services.json
+  echo '{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json","rekorTlogConfig":{},"tsaConfig":{}}' >"$no_services"
 }
 
 # cosign, told of the registries that have no TLS.
 cosign() {
   plain=''
   ! without_tls "$@" || plain=--allow-http-registry
-  "$cosign_dir/ko-app/cosign" "$@" ${plain:+"$plain"}
+  "$cosign_program" "$@" ${plain:+"$plain"}
 }
 
 # Whether the list of keys has one.
