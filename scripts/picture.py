@@ -44,7 +44,11 @@ def screen() -> list[str]:
                 f"{scratch}/service",
             ],
             dimensions=(LINES, COLUMNS), encoding="utf-8", timeout=120,
-            env={**os.environ, "TERM": "xterm", "PYTHONWARNINGS": "ignore"},
+            env={
+                **os.environ, "TERM": "xterm", "PYTHONWARNINGS": "ignore",
+                # This terminal does not say where its cursor is: each question would wait for it.
+                "PROMPT_TOOLKIT_NO_CPR": "1",
+            },
         )  # fmt: skip
         for question, answer in ANSWERS:
             child.expect_exact(question)

@@ -40,7 +40,11 @@ class Terminal:
             sys.executable,
             ["-m", "copier", "copy", "--vcs-ref", "HEAD", str(template), str(destination)],
             dimensions=(40, COLUMNS), encoding="utf-8", timeout=60,
-            env={**os.environ, "TERM": "xterm", "PYTHONWARNINGS": "ignore"},
+            env={
+                **os.environ, "TERM": "xterm", "PYTHONWARNINGS": "ignore",
+                # This terminal does not say where its cursor is: each question would wait for it.
+                "PROMPT_TOOLKIT_NO_CPR": "1",
+            },
         )  # fmt: skip
         self.seen = ""
 

@@ -391,7 +391,8 @@ def test_once_all_is_merged_the_checks_pass_and_make_update_merges(
 def test_it_asks_with_what_it_worked_out_as_the_defaults(checkout: Path, project: Path) -> None:
     child = pexpect.spawn(
         sys.executable, ["-W", "ignore", str(checkout / "scripts/adopt.py"), str(project)],
-        dimensions=(40, 80), encoding="utf-8", timeout=60, env={**os.environ, "TERM": "xterm"},
+        dimensions=(40, 80), encoding="utf-8", timeout=60,
+        env={**os.environ, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"},
     )  # fmt: skip
     for question, answer in {
         "What is the service called?": "",

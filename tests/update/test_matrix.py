@@ -75,18 +75,18 @@ def lived_in(language: str) -> list[Edit]:
     ]
 
 
-@pytest.mark.parametrize("name", COMBINATIONS)
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_an_untouched_service_equals_a_fresh_one(
-    name: str, history: History, tmp_path: Path
+    language: str, history: History, tmp_path: Path
 ) -> None:
-    answers = COMBINATIONS[name]
+    answers = with_default_base(language)
     service = history.service(tmp_path / "service", BEFORE, **answers)
-    before = seeded_files(service, answers["language"])
+    before = seeded_files(service, language)
     result = update(service)
     assert result.returncode == 0, result.stderr
     fresh = history.fresh(AFTER, **answers)
-    assert differences(service, fresh, answers["language"]) == set()
-    assert seeded_files(service, answers["language"]) == before
+    assert differences(service, fresh, language) == set()
+    assert seeded_files(service, language) == before
     assert edited_platform_files(service) == set()
     assert (service / ADDED_RECORD).exists()
     assert "| Superseded |" in (service / SUPERSEDED_RECORD).read_text(encoding="utf-8")
