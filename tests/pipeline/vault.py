@@ -18,9 +18,7 @@ class Vault:
     """Signs with one key, under one name, for whoever has the token."""
 
     def __init__(self, directory: Path, name: str) -> None:
-        key, digest, self.public = (
-            directory / f"vault.{kind}" for kind in ("key", "digest", "pub")
-        )
+        key, self.public = (directory / f"vault.{kind}" for kind in ("key", "pub"))
         curve = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"]
         run(["openssl", "genpkey", *curve, "-out", key], what="openssl genpkey")
         run(["openssl", "pkey", "-in", key, "-pubout", "-out", self.public], what="openssl pkey")
@@ -33,9 +31,9 @@ class Vault:
 
             def do_PUT(self) -> None:
                 asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                digest.write_bytes(base64.b64decode(asked["input"]))
-                sign = ["openssl", "pkeyutl", "-sign", "-inkey", key, "-in", digest]
-                done = subprocess.run(sign, capture_output=True, check=True)
+                digest = base64.b64decode(asked["input"])
+                sign = ["openssl", "pkeyutl", "-sign", "-inkey", key]
+                done = subprocess.run(sign, input=digest, capture_output=True, check=True)
                 signature = f"vault:v1:{base64.b64encode(done.stdout).decode()}"
                 self._answer(f"sign/{name}/sha2-256", {"signature": signature})
 
