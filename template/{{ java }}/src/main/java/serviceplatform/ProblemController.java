@@ -3,6 +3,7 @@ package serviceplatform;
 import jakarta.servlet.RequestDispatcher;
 import jakarta.servlet.http.HttpServletRequest;
 import jakarta.servlet.http.HttpServletResponse;
+import org.springframework.boot.autoconfigure.condition.ConditionalOnMissingBean;
 import org.springframework.boot.webmvc.error.ErrorController;
 import org.springframework.http.HttpStatus;
 import org.springframework.http.MediaType;
@@ -13,6 +14,7 @@ import org.springframework.web.bind.annotation.RequestMapping;
 
 /** The problem documents of errors that no handler has answered. */
 @Controller
+@ConditionalOnMissingBean(ErrorController.class)
 final class ProblemController implements ErrorController {
   /** Without an instance: Spring would say /error. */
   record Problem(String title, int status, String detail) {}

@@ -12,6 +12,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.slf4j.MDC;
 import org.slf4j.event.Level;
+import org.springframework.beans.factory.annotation.Value;
 import org.springframework.boot.availability.ApplicationAvailability;
 import org.springframework.boot.availability.ReadinessState;
 import org.springframework.core.Ordered;
@@ -25,12 +26,14 @@ import org.springframework.util.unit.DataSize;
 import org.springframework.web.filter.OncePerRequestFilter;
 import org.springframework.web.server.ResponseStatusException;
 import org.springframework.web.servlet.DispatcherServlet;
+import org.springframework.web.servlet.HandlerExceptionResolver;
+import org.springframework.web.servlet.ModelAndView;
 import org.springframework.web.util.ContentCachingRequestWrapper;
 import org.springframework.web.util.DisconnectedClientHelper;
 
-/** What every request has: an id, a line in the log and a limit to its body. */
+/** What every request has: an id, a line in the log, a limit to its body and a clear end. */
 @Order(Ordered.HIGHEST_PRECEDENCE + 2) // after ServerHttpObservationFilter
-final class RequestFilter extends OncePerRequestFilter {
+final class RequestFilter extends OncePerRequestFilter implements HandlerExceptionResolver {
   private static final Logger log = LoggerFactory.getLogger(RequestFilter.class);
 
   private static final String HEADER = "X-Request-Id";
@@ -45,7 +48,9 @@ final class RequestFilter extends OncePerRequestFilter {
   private final ApplicationAvailability availability;
   private final long maxBodySize;
 
-  RequestFilter(ApplicationAvailability availability, DataSize maxBodySize) {
+  RequestFilter(
+      ApplicationAvailability availability,
+      @Value("${serviceplatform.max-body-size}") DataSize maxBodySize) {
     this.availability = availability;
     this.maxBodySize = maxBodySize.toBytes();
   }
@@ -89,6 +94,16 @@ final class RequestFilter extends OncePerRequestFilter {
       MDC.remove("request_id");
       MDC.remove("trace_id");
     }
+  }
+
+  /** Breaks the connection of an answer that fails after it has begun: Spring would end it well. */
+  @Override
+  public ModelAndView resolveException(
+      HttpServletRequest request, HttpServletResponse response, Object handler, Exception e) {
+    if (response.isCommitted()) {
+      throw new IllegalStateException("answer cut short", e);
+    }
+    return null;
   }
 
   private static String requestId(String sent) {
