@@ -2,8 +2,9 @@
 FROM ${BUILDER_IMAGE} AS alternative
 WORKDIR /src
 COPY .npmrc package.json package-lock.json ./
+COPY src/tracing/package.json src/tracing/
 RUN npm ci
-COPY tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json tsconfig.build.json openapi.json ./
 COPY src src
 RUN npm run build && echo 1.2.3 > dist/VERSION
 ENV NODE_ENV=production
