@@ -4,26 +4,36 @@ As a program it is Copier, or runs the Python script that is its first argument.
 
 A copy compiles the strings of paths and questions for each file anew, asks git for core.fileMode
 for each program that it writes, looks for submodules with a script of git's that starts twenty
-processes, and reads YAML without libyaml. The hundreds of copies and updates of these tests are
-quicker without them.
+processes, and reads YAML without libyaml; and each process compiles the same templates again.
+The hundreds of copies and updates of these tests are quicker without them.
 """
 
 from __future__ import annotations
 
+import hashlib
+import marshal
 import os
 import runpy
 import sys
+import tempfile
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
+import jinja2
 import yaml
 from copier._cli import CopierApp
 from copier._main import Worker
-from jinja2 import Template
+from jinja2 import Environment, Template
 from jinja2.sandbox import SandboxedEnvironment
 from plumbum.commands.base import BaseCommand
 
+# Bytecode of templates, by what it was compiled from.
+CACHE = Path(__file__).parents[1] / ".cache" / "quick-copier"
+_BYTECODE_OF = f"{sys.implementation.cache_tag} {jinja2.__version__}"
+
 _compile = SandboxedEnvironment.from_string
+_bytecode = Environment.compile
 _sync_executable_bit = Worker._sync_git_index_executable_bit
 _run = BaseCommand.__call__
 _file_modes: dict[str, str] = {}
@@ -37,6 +47,25 @@ def _compile_once(self: SandboxedEnvironment, source: Any, *given: Any, **named:
     if source not in compiled:
         compiled[source] = _compile(self, source)
     return compiled[source]
+
+
+def _compile_in_one_process(
+    self: Environment, source: Any, name: str | None = None, *given: Any, **named: Any
+) -> Any:
+    if not isinstance(source, str) or "yield" in source or named.get("raw"):
+        return _bytecode(self, source, name, *given, **named)
+    made_of = f"{_BYTECODE_OF}\n{sorted(self.extensions)}\n{name}\n{source}"
+    cached = CACHE / hashlib.sha256(made_of.encode()).hexdigest()
+    try:
+        return marshal.loads(cached.read_bytes())
+    except (OSError, EOFError, ValueError):
+        code = _bytecode(self, source, name, *given, **named)
+    assert isinstance(code, CodeType)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=CACHE, delete=False) as file:
+        file.write(marshal.dumps(code))
+    os.replace(file.name, cached)
+    return code
 
 
 def _sync_in_a_repository(self: Worker, path: Path, mode: int) -> None:
@@ -61,6 +90,7 @@ def install() -> None:
     BaseCommand.__call__ = _run_what_matters  # type: ignore[method-assign]
     yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # type: ignore[misc]
     SandboxedEnvironment.from_string = _compile_once  # type: ignore[method-assign]
+    Environment.compile = _compile_in_one_process  # type: ignore[method-assign]
     Worker._sync_git_index_executable_bit = _sync_in_a_repository  # type: ignore[method-assign]
 
 
