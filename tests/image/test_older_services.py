@@ -87,8 +87,10 @@ def scaffold(template: Path, tag: str, language: str, destination: Path) -> Path
         check=True,
     )  # fmt: skip
     for path in edited(destination):
-        with (destination / path).open("a", encoding="utf-8") as file:
-            file.write(EDITS[path])
+        text = (destination / path).read_text(encoding="utf-8")
+        # 0.2.0 has lines more at the end of Node's.
+        text = EDITS[path] + text if path == ".gitignore" else text + EDITS[path]
+        (destination / path).write_text(text, encoding="utf-8")
     commit_all(destination, "Scaffold")
     return destination
 
