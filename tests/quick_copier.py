@@ -11,27 +11,30 @@ The hundreds of copies and updates of these tests are quicker without them.
 from __future__ import annotations
 
 import hashlib
-import marshal
 import os
 import runpy
 import sys
-import tempfile
 from pathlib import Path
-from types import CodeType
 from typing import Any
 
-import jinja2
 import yaml
 from copier._cli import CopierApp
 from copier._main import Worker
-from jinja2 import Environment, Template
+from jinja2 import Environment, FileSystemBytecodeCache, Template
 from jinja2.sandbox import SandboxedEnvironment
 from plumbum.commands.base import BaseCommand
 
-# Bytecode of templates, by what it was compiled from.
 CACHE = Path(__file__).parents[1] / ".cache" / "quick-copier"
-_BYTECODE_OF = f"{sys.implementation.cache_tag} {jinja2.__version__}"
+# What of an environment decides how a template is compiled, besides its extensions.
+SYNTAX = (
+    "block_start_string", "block_end_string", "variable_start_string", "variable_end_string",
+    "comment_start_string", "comment_end_string", "line_statement_prefix", "line_comment_prefix",
+    "trim_blocks", "lstrip_blocks", "newline_sequence", "keep_trailing_newline", "autoescape",
+    "sandboxed",
+)  # fmt: skip
 
+CACHE.mkdir(parents=True, exist_ok=True)
+_cache = FileSystemBytecodeCache(str(CACHE))
 _compile = SandboxedEnvironment.from_string
 _bytecode = Environment.compile
 _sync_executable_bit = Worker._sync_git_index_executable_bit
@@ -54,18 +57,14 @@ def _compile_in_one_process(
 ) -> Any:
     if not isinstance(source, str) or "yield" in source or named.get("raw"):
         return _bytecode(self, source, name, *given, **named)
-    made_of = f"{_BYTECODE_OF}\n{sorted(self.extensions)}\n{name}\n{source}"
-    cached = CACHE / hashlib.sha256(made_of.encode()).hexdigest()
-    try:
-        return marshal.loads(cached.read_bytes())
-    except (OSError, EOFError, ValueError):
-        code = _bytecode(self, source, name, *given, **named)
-    assert isinstance(code, CodeType)
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=CACHE, delete=False) as file:
-        file.write(marshal.dumps(code))
-    os.replace(file.name, cached)
-    return code
+    # The cache knows a template by its name only, and strings have none.
+    made_of = [source, name, *sorted(self.extensions), *(getattr(self, key) for key in SYNTAX)]
+    key = hashlib.sha256(repr(made_of).encode()).hexdigest()
+    bucket = _cache.get_bucket(self, key, None, source)
+    if bucket.code is None:
+        bucket.code = _bytecode(self, source, name, *given, **named)
+        _cache.set_bucket(bucket)
+    return bucket.code
 
 
 def _sync_in_a_repository(self: Worker, path: Path, mode: int) -> None:
