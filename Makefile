@@ -24,7 +24,7 @@ in_copy = $(if $(HOUSE),$(copy) && $(MAKE) --directory $(COPY) $@,$(1))
 PLATFORM_RUFF := template/ci/conformance/ruff.toml
 PLATFORM_PYTHON := template/ci/conformance "template/{{ pipeline }}/ci/pipeline"
 IMAGE_TIER := tests/image
-NIGHTLY_PIPELINES := $(patsubst %,tests/pipeline/test_%.py,scans keyless provenance github_languages github_containers)
+NIGHTLY_PIPELINES := $(patsubst %,tests/pipeline/test_%.py,scans keyless provenance faults failures github_languages github_containers)
 PIPELINE_TIER := $(filter-out $(FAST_TIER) $(NIGHTLY_PIPELINES),$(wildcard tests/pipeline/test_*.py))
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
@@ -87,10 +87,10 @@ test-fast: lint ## Run the fast tier: renders, answers, lint, updates, conforman
 	$(call in_copy,sh scripts/scratch.sh $(PYTEST) --numprocesses $(JOBS) --dist worksteal $(FAST_TIER))
 
 .PHONY: test-nightly
-test-nightly: $(VENV)/.test ## Try fifty times more answers, all traces and older services, today's dependencies, real scans, keyless signatures, every language on GitHub and in a company's network, the devcontainer, an API server
-	$(call in_copy,ANSWER_SETS=50000 $(PYTEST) --numprocesses $(JOBS) tests/scaffold/test_answers.py)
+test-nightly: $(VENV)/.test ## Try fifty times more answers, every language's updates, all traces and older services, today's dependencies, real scans, keyless signatures, every language on GitHub and in a company's network, the devcontainer, an API server
+	$(call in_copy,NIGHTLY=1 ANSWER_SETS=50000 $(PYTEST) --numprocesses $(JOBS) tests/scaffold/test_answers.py tests/update)
 	$(if $(HOUSE),,NIGHTLY=1 $(PYTEST) tests/house)
-	$(if $(HOUSE),,NIGHTLY=1 $(PYTEST_LAB) $(patsubst %,tests/image/test_%.py,service_images older_services dependency_updates ci_image house_bases company api_server) \
+	$(if $(HOUSE),,NIGHTLY=1 $(PYTEST_LAB) $(patsubst %,tests/image/test_%.py,service_images older_services dependency_updates ci_image names empty_base house_bases company api_server) \
 		$(NIGHTLY_PIPELINES))
 
 .PHONY: test-image

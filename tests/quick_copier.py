@@ -2,9 +2,10 @@
 
 As a program it is Copier, or runs the Python script that is its first argument.
 
-A copy compiles the strings of paths and questions for each file anew, asks git for core.fileMode
-for each program that it writes, looks for submodules with a script of git's that starts twenty
-processes, and reads YAML without libyaml; and each process compiles the same templates again.
+A copy compiles the strings of paths and questions for each file anew, collects all answers to
+render a name that has no variable, asks git for core.fileMode for each program that it writes,
+looks for submodules with a script of git's that starts twenty processes, and reads YAML without
+libyaml; and each process compiles the same templates again.
 The hundreds of copies and updates of these tests are quicker without them.
 """
 
@@ -38,6 +39,8 @@ _cache = FileSystemBytecodeCache(str(CACHE))
 _compile = SandboxedEnvironment.from_string
 _bytecode = Environment.compile
 _sync_executable_bit = Worker._sync_git_index_executable_bit
+_render_string = Worker._render_string
+_answers_relpath = Worker.answers_relpath.fget
 _run = BaseCommand.__call__
 _file_modes: dict[str, str] = {}
 
@@ -67,6 +70,22 @@ def _compile_in_one_process(
     return bucket.code
 
 
+def _is_plain(environment: Environment, string: str) -> bool:
+    starts = ("block_start_string", "variable_start_string", "comment_start_string")
+    return "\n" not in string and all(getattr(environment, s) not in string for s in starts)
+
+
+def _render_what_varies(self: Worker, string: str, *given: Any, **named: Any) -> str:
+    if _is_plain(self.jinja_env, string):
+        return string
+    return _render_string(self, string, *given, **named)
+
+
+def _plain_answers_relpath(self: Worker) -> Path:
+    path = Path(self.answers_file or self.template.answers_relpath)
+    return path if _is_plain(self.jinja_env, str(path)) else _answers_relpath(self)
+
+
 def _sync_in_a_repository(self: Worker, path: Path, mode: int) -> None:
     root = Path(self.subproject.local_abspath)
     if any((parent / ".git").exists() for parent in (root, *root.parents)):
@@ -90,6 +109,8 @@ def install() -> None:
     yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # type: ignore[misc]
     SandboxedEnvironment.from_string = _compile_once  # type: ignore[method-assign]
     Environment.compile = _compile_in_one_process  # type: ignore[method-assign]
+    Worker._render_string = _render_what_varies  # type: ignore[method-assign]
+    Worker.answers_relpath = property(_plain_answers_relpath)  # type: ignore[method-assign]
     Worker._sync_git_index_executable_bit = _sync_in_a_repository  # type: ignore[method-assign]
 
 

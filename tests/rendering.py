@@ -20,6 +20,8 @@ MATRIX: dict[str, dict[str, dict[str, Any]]] = yaml.safe_load(
 COMBINATIONS = combinations()
 UNASKED = MATRIX["unasked"]
 EXTREMES = MATRIX["extremes"]
+# `make test-nightly` tries each language where one shows it by day.
+NIGHTLY = bool(os.environ.get("NIGHTLY"))
 # What is rendered and linted; the combinations are built, too.
 ALL = COMBINATIONS | UNASKED | {f"extreme-{name}": answers for name, answers in EXTREMES.items()}
 

@@ -21,7 +21,7 @@ from contract import Completed
 from lab import Image, Lab, LabError
 from lab.bases import java
 from lab.runtime import Container, Port
-from rendering import COMBINATIONS, ROOT, Render
+from rendering import COMBINATIONS, NIGHTLY, ROOT, Render
 
 # The combinations whose images are built: the pipeline is no part of an image, and of a
 # house's own base there is none without its registry.
@@ -35,14 +35,16 @@ IMAGES = [
         (answers["language"], answers["runtime_base"]) in OWN
         or os.environ.get("LAB_BASES") == "real"
     )
+    # The program of rust-scratch, compiled once more.
+    and (NIGHTLY or name != "rust-distroless-static")
 ]
 # The first combination of each language, which has its default base.
 LANGUAGES = {answers["language"]: answers for answers in reversed(COMBINATIONS.values())}
 # What a team adds, in this order; with the answer `tracing` a call of another service, too.
 ADDITIONS = ("database", "streaming", "authenticated", "metric")
 UPSTREAM = "upstream"
-# The compiler takes three times as long with it.
-NIGHTLY_TRACES = {"rust"}
+# Its compiler takes eight minutes for what a team adds, and as long again with traces.
+EXTENDED = list(LANGUAGES) if NIGHTLY else [name for name in LANGUAGES if name != "rust"]
 OPENTELEMETRY = (
     r"opentelemetry[/_-](sdk|exporter|otlp|instrumentation)"
     r"|opentelemetry\.io/(otel/(sdk|exporters)|contrib)|@fastify/otel"
@@ -74,10 +76,6 @@ class Service:
     @property
     def language(self) -> str:
         return str(self.answers["language"])
-
-    @property
-    def traced(self) -> bool:
-        return bool(self.answers.get("tracing"))
 
     @cached_property
     def mounts(self) -> list[str]:
@@ -141,11 +139,10 @@ class Service:
 
 
 def with_additions(lab: Lab, render: Render, language: str, directory: Path) -> Service:
-    """A service to which a team has added something, with traces unless that takes too long."""
-    traced = language not in NIGHTLY_TRACES or bool(os.environ.get("NIGHTLY"))
-    answers = {**LANGUAGES[language], "tracing": traced}
+    """A service with traces, to which a team has added something."""
+    answers = {**LANGUAGES[language], "tracing": True}
     shutil.copytree(render(**answers), directory, symlinks=True)
-    for name in (*ADDITIONS, UPSTREAM) if traced else ADDITIONS:
+    for name in (*ADDITIONS, UPSTREAM):
         patch = ROOT / "tests/image/additions" / language / f"{name}.patch"
         done = subprocess.run(
             ["git", "apply", "--whitespace=nowarn", patch],

@@ -27,6 +27,8 @@ COSIGN = "v3.1.3"
 CRANE = "v0.22.1"
 ETCD = "v3.6.16"
 FULCIO = "v1.8.8"
+# The newest that one of the tools asks for: what several of them import is compiled once.
+GO_OF_TOOLS = "go1.26.8"
 GRYPE = "v0.121.2"
 KUBERNETES = "v1.36.3"
 # The modules of that release.
@@ -169,8 +171,9 @@ def go_tool(
         shutil.rmtree(work, ignore_errors=True)
         (work / "bin").mkdir(parents=True)
         (work / "go.mod").write_text("module tools\n\ngo 1.26\n")
-        # Where the tool asks for a newer Go than this one, Go fetches it from the module proxy.
-        env = {"CGO_ENABLED": "0", "GOFLAGS": "-trimpath", "GOTOOLCHAIN": "auto", "GOWORK": "off"}
+        # Go fetches that version, and what a tool may ask for beyond it, from the module proxy.
+        env = {"CGO_ENABLED": "0", "GOFLAGS": "-trimpath", "GOWORK": "off"}
+        env["GOTOOLCHAIN"] = f"{GO_OF_TOOLS}+auto"
         # A module of its own, because `go install` refuses a module with an exclude directive.
         paths = [f"{module}/{package}".rstrip("/") for package in packages]
         pinned = [f"{path}@{version}" for path in paths]

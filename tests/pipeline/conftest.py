@@ -15,9 +15,10 @@ from lab import Lab, Missing
 from rendering import Render
 
 CI = os.environ.get("CI") == "true"
-# Grype and Fulcio take long to build, and a pipeline takes a minute.
+# Grype and Fulcio take long to build, and a pipeline takes a minute. By day the faults and
+# failures are GitHub's: the scripts are the same.
 NIGHTLY = [
-    "test_scans.py", "test_keyless.py", "test_provenance.py",
+    "test_scans.py", "test_keyless.py", "test_provenance.py", "test_faults.py", "test_failures.py",
     "test_github_containers.py", "test_github_languages.py",
 ]  # fmt: skip
 collect_ignore = [] if os.environ.get("NIGHTLY") else NIGHTLY

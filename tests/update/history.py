@@ -182,6 +182,8 @@ class History:
         shutil.copy2(ROOT / "CHANGELOG.md", repository)
         history.release(BEFORE)
         history.release(AFTER, *second_release(), change_seeded, lock)
+        # As a server has it: Copier clones it four times an update.
+        git(repository, "repack", "-a", "-d", "--quiet", "--write-bitmap-index")
         return history
 
     def release(self, tag: str, *edits: Edit) -> None:

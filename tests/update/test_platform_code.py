@@ -9,7 +9,7 @@ import pytest
 import yaml
 from history import BEFORE, LANGUAGES, RELEASES, History, seeded_files, update
 
-from rendering import commit_all, rendered_files
+from rendering import NIGHTLY, commit_all, rendered_files
 
 OLD = [
     (f"v{release['version']}", language)
@@ -48,7 +48,7 @@ def package(service: Path) -> set[str]:
         for tag, language in OLD
         for name in NAMES[language]
         # In 0.1.0 python-dotenv was no dependency; 0.2.0 renamed the package of this service.
-        if (tag, name) != ("v0.1.0", "dotenv")
+        if (tag, name) != ("v0.1.0", "dotenv") and (NIGHTLY or tag != "v0.1.0" or name == "http")
     ],
 )
 def test_an_older_service_keeps_its_code_and_names(
