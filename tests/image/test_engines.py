@@ -18,13 +18,19 @@ from lab.builders import external_images
 from lab.runtime import Port
 from rendering import Render
 
-ENGINES = pytest.mark.parametrize("engine", ["podman", "buildah"])
+# buildah keeps no layers between builds, so it has a service that is built quickly.
+ENGINES = pytest.mark.parametrize(("engine", "language"), [("podman", "go"), ("buildah", "python")])
+VERSION = {"go": "/app/payments version", "python": "/app/bin/python -m payments_app version"}
 
 
 @pytest.fixture
-def service(scaffold: Render, lab: Lab) -> Path:
-    """One that is built quickly: buildah keeps no layers between builds."""
-    made = scaffold(language="python", runtime_base="distroless")
+def language() -> str:
+    return "go"
+
+
+@pytest.fixture
+def service(language: str, scaffold: Render, lab: Lab) -> Path:
+    made = scaffold(language=language, runtime_base="distroless")
     lab.bases_for(external_images((made / "image/Dockerfile").read_text(), {}))
     return made
 
@@ -44,11 +50,11 @@ def verify(service: Path, lab: Lab, engine: str, *first: str) -> list[str]:
 
 
 @ENGINES
-def test_shell(engine: str, service: Path, lab: Lab) -> None:
+def test_shell(engine: str, language: str, service: Path, lab: Lab) -> None:
     """`make shell` builds the debug image and gives a prompt in it; `make verify` checks it."""
     result = subprocess.run(
         ["make", "--no-print-directory", "shell"], cwd=service, env=environment(lab, engine),
-        input="/app/bin/python -m payments_app version; id -u\n", capture_output=True, text=True,
+        input=f"{VERSION[language]}; id -u\n", capture_output=True, text=True,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr[-2000:]
     assert result.stdout.splitlines()[-2:] == ["payments 1.2.3", "65532"]

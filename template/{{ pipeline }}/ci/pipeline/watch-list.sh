@@ -17,7 +17,7 @@ trust "$builder" "${ref#refs/}"
 # Leaves the newest statement of type $2 on image $1 in $statement.
 attested() {
   statement=''
-  for form in bundle tags; do
+  for form in referrer tags; do
     if verified verify-attestation "$1" "$form" --type "$2"; then
       statement=$(statements | tail -n 1)
       return
@@ -41,12 +41,21 @@ for tag in $(printf '%s %s\n' "$newest" "${DEPLOYED:-}" | tr ', ' '\n' | sort -u
   fi
   printf '%s\n' "$statement" | awk '{ sub(/.*"predicate": *\{/, "{"); sub(/\}[ \n]*$/, ""); print }' >"$list.spdx.json"
   attested "$IMAGE_REPOSITORY@$digest" slsaprovenance1
-  # What the image has from others: its base, and what the CI image was made of.
+  [ -n "$statement" ] ||
+    fail "$tag has no provenance by $(signers): $(reason "$(cat "$cosign_dir/log")")"
+  # What the image has from others: its base, and what the CI image was made of. cosign prints
+  # the members in any order, without an empty name, and some builds of it with spaces.
   printf '%s\n' "$statement" |
-    grep -o -e '{"name":"[^"]*","uri":"docker://[^"]*","digest":{"sha256":"[0-9a-f]*"}}' \
-      -e '{"digest":{"sha256":"[0-9a-f]*"},"name":"[^"]*","uri":"docker://[^"]*"}' |
-    sed 's|.*"name":"\([^"]*\)".*|\1 &|; s|^\([^ ]*\) .*"uri":"docker://\([^"]*\)".*|\1 \2 &|; s|\([^ ]*\) \([^ ]*\) .*"sha256":"\([0-9a-f]*\)".*|\1,\2,\3|' |
+    sed 's/\([,:]\) */\1/g; s/"digest":{"sha256":"\([0-9a-f]*\)"}/"sha256":"\1"/g' |
+    grep -o '{[^{}]*"uri":"docker://[^{}]*}' |
+    awk '
+      function value(member) {
+        if (!match($0, "\"" member "\":\"[^\"]*\"")) return ""
+        return substr($0, RSTART + length(member) + 4, RLENGTH - length(member) - 5)
+      }
+      { print value("name") "," substr(value("uri"), length("docker://") + 1) "," value("sha256") }' |
     sort -u >"$cosign_dir/bases"
+  [ -s "$cosign_dir/bases" ] || fail "the provenance of $tag names no image that it was made of"
   while IFS=, read -r argument image old; do
     case $argument in '' | RELEASE_IMAGE) ;; *) continue ;; esac
     today=$(digest_of "$image" 2>"$cosign_dir/log" </dev/null) ||
