@@ -18,12 +18,11 @@ import yaml
 from copier import run_copy, run_update
 from history import append, substitute, update, write
 
-from rendering import ROOT, changed_files, commit_all, copy_template, git, snapshot
+from rendering import NIGHTLY, ROOT, changed_files, commit_all, copy_template, git, snapshot
 
 sys.path.insert(0, str(ROOT / "scripts"))
 import without_house
 
-NIGHTLY = bool(os.environ.get("NIGHTLY"))
 # Minutes each: nightly, and the whole fast tier once.
 FAST_TIER = "make test-fast"
 DEAR = () if NIGHTLY else ("make golden", "make blast-radius")

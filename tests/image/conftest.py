@@ -8,12 +8,12 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from lab import Lab, Missing
+from rendering import NIGHTLY
 
 CI = os.environ.get("CI") == "true"
 # What depends on the versions that the registries have today is no reason for a red pipeline,
 # and an API server is built for half an hour.
-NIGHTLY = ["test_api_server.py", "test_dependency_updates.py"]
-collect_ignore = [] if os.environ.get("NIGHTLY") else NIGHTLY
+collect_ignore = [] if NIGHTLY else ["test_api_server.py", "test_dependency_updates.py"]
 
 
 @pytest.fixture(scope="session")

@@ -27,9 +27,8 @@ from houses import house, make_house
 from lab import Image, Lab, LabError, builders
 from lab.company import DEBIAN, INDEXES, MIRROR, PACKAGES, Company, certificates, company
 from lab.system import run
-from rendering import ROOT, commit_all
+from rendering import NIGHTLY, ROOT, commit_all
 
-NIGHTLY = bool(os.environ.get("NIGHTLY"))
 DOCKERFILE = "ci/image/Dockerfile"
 # What is said where an index wants a password and gets none, by us and by the package manager.
 NO_LOGIN = 'packages.sh: the secret "packages" has no login for packages.acme.test'

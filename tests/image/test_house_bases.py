@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 
@@ -14,10 +13,10 @@ from test_service_images import SMOKE, suite_of
 import contract
 from houses import VENDOR, house, make_house
 from lab import Lab
-from rendering import ROOT, commit_all
+from rendering import NIGHTLY, ROOT, commit_all
 
 # One in each run.
-TRIED = list(VENDOR) if os.environ.get("NIGHTLY") else ["another user"]
+TRIED = list(VENDOR) if NIGHTLY else ["another user"]
 
 
 @pytest.fixture(scope="module", params=TRIED)

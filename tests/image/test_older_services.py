@@ -6,7 +6,6 @@ and that is what an update does not touch.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -16,7 +15,7 @@ import pytest
 import yaml
 
 from lab import Lab
-from rendering import ROOT, commit_all, copy_template, git
+from rendering import NIGHTLY, ROOT, commit_all, copy_template, git
 from toolchains import run, tail, toolchain
 
 RELEASES = [
@@ -29,7 +28,7 @@ EVERY_TIME = [("v0.1.0", "python"), ("v0.2.0", "python")]
 CHOSEN = [
     pytest.param(tag, commit, language, id=f"{tag}-{language}")
     for tag, commit, language in RELEASES
-    if os.environ.get("NIGHTLY") or (tag, language) in EVERY_TIME
+    if NIGHTLY or (tag, language) in EVERY_TIME
 ]
 COPIER = f"{ROOT}/.venv/bin/python -W ignore -m copier"
 # An edit in each merged file, at its end or in a place that no release changes.

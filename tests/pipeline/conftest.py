@@ -12,16 +12,15 @@ from quick import quick
 from world import Project, World, pin_cosign, pin_kaniko, trust_bases, world
 
 from lab import Lab, Missing
-from rendering import Render
+from rendering import NIGHTLY, Render
 
 CI = os.environ.get("CI") == "true"
 # Grype and Fulcio take long to build, and a pipeline takes a minute. By day the faults and
 # failures are GitHub's: the scripts are the same.
-NIGHTLY = [
+collect_ignore = [] if NIGHTLY else [
     "test_scans.py", "test_keyless.py", "test_provenance.py", "test_faults.py", "test_failures.py",
     "test_github_containers.py", "test_github_languages.py",
 ]  # fmt: skip
-collect_ignore = [] if os.environ.get("NIGHTLY") else NIGHTLY
 
 
 @pytest.fixture(scope="session")

@@ -1492,6 +1492,21 @@ def test_a_release_without_a_list_is_rebuilt(watch: Watch) -> None:
     assert len(Trigger.asked) == 1
 
 
+def test_a_release_whose_bases_nobody_names_is_no_verdict(watch: Watch) -> None:
+    watch.attest()
+    provenance = watch.attested / "payments.slsa"
+    payload = base64.b64encode(json.dumps(ATTESTED).encode()).decode()
+    provenance.write_text(json.dumps({"payload": payload}, separators=(",", ":")) + "\n")
+    done = watch.run("base")
+    assert done.returncode == 1
+    assert "error: the provenance of 1.4.2 names no image that it was made of" in done.stderr
+    provenance.unlink()
+    done = watch.run("base")
+    assert done.returncode == 1
+    assert "error: 1.4.2 has no provenance by a key of ci/signing/cosign.pub" in done.stderr
+    assert Trigger.asked == []
+
+
 def test_a_bump_that_is_due_fails_and_starts_nothing(watch: Watch) -> None:
     watch.attest()
     done = watch.run("critical")
